@@ -1,0 +1,57 @@
+# pidspace: one verb, one thing. Everything made goes to $XDG_CACHE_HOME/pidspace
+# (~/.cache/pidspace); the scripts are in scripts/, what they need in ci/.
+#
+# TREE=DIR   a 7.3 tree of your own (directory, git checkout or tarball) instead
+#            of Debian's; it is copied, never touched
+# WORK=DIR   the git work tree for work and refresh
+# ARGS=GLOB  kselftest: the programs to run
+# JOBS=N     parallel compile jobs, all processors by default
+
+export TREE WORK ARGS JOBS
+verb = @scripts/verb.sh $@
+
+.PHONY: help run test tree build image shell kunit kselftest lint work refresh rfc clean
+
+help: ## this text
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+
+run: ## set up, build, boot in QEMU and show what the series does
+	$(verb) scripts/job.sh demo
+
+test: ## everything CI runs
+	$(verb) scripts/test.sh
+
+tree: ## fetch a 7.3 tree and apply the series with quilt
+	$(verb) scripts/tree.sh
+
+build: ## build the kernel
+	$(verb) scripts/build.sh base
+
+image: ## build the kernel; print the path of the bzImage and nothing else
+	$(verb) scripts/build.sh base
+
+shell: ## an interactive shell in the booted guest
+	$(verb) scripts/job.sh shell
+
+kunit: ## the in-kernel unit tests
+	$(verb) scripts/job.sh kunit
+
+kselftest: ## the system call tests, in the guest
+	$(verb) scripts/job.sh kselftest base --timeout 1200
+
+lint: ## static checks: series, patches, Rust copies, style
+	$(verb) scripts/lint.sh
+
+work: ## a git work tree with one commit a patch
+	$(verb) scripts/work.sh
+
+refresh: ## regenerate patches/, series and rust/ from the work tree
+	$(verb) scripts/refresh.sh
+
+rfc: ## the series as mail, signed off by you, with a cover letter to fill in
+	$(verb) scripts/rfc.sh
+
+-include scripts/sweep.mk
+
+clean: ## remove the trees and builds; downloads, tools and ccache stay
+	$(verb) scripts/clean.sh

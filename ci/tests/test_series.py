@@ -1,0 +1,136 @@
+"""The checks of the series, and series.py's regeneration of it."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import series
+
+PATCH = """From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
+From: A U Thor <author@example.com>
+Date: Sun, 1 Jan 2006 00:00:00 +0000
+Subject: [PATCH] kernel/pid: do it
+
+Because it was not done.
+---
+ kernel/pid.c | 1 +
+
+diff --git a/kernel/pid.c b/kernel/pid.c
+index 111111111111..222222222222 100644
+--- a/kernel/pid.c
++++ b/kernel/pid.c
+@@ -1 +1,2 @@
+ one
++two
+"""
+RUST = """From: A U Thor <author@example.com>
+Subject: [PATCH] rust: add it
+
+Reasons.
+---
+diff --git a/rust/kernel/x.rs b/rust/kernel/x.rs
+new file mode 100644
+index 000000000000..222222222222
+--- /dev/null
++++ b/rust/kernel/x.rs
+@@ -0,0 +1,2 @@
++one
++two
+diff --git a/rust/kernel/lib.rs b/rust/kernel/lib.rs
+index 111111111111..222222222222 100644
+--- a/rust/kernel/lib.rs
++++ b/rust/kernel/lib.rs
+@@ -5 +5,2 @@
+ five
++pub mod x;
+"""
+CHANGE = """From: A U Thor <author@example.com>
+Subject: [PATCH] rust: change it
+
+Reasons.
+---
+diff --git a/rust/kernel/x.rs b/rust/kernel/x.rs
+index 222222222222..333333333333 100644
+--- a/rust/kernel/x.rs
++++ b/rust/kernel/x.rs
+@@ -1,2 +1,2 @@
+ one
+-two
++three
+"""
+
+
+class Header(unittest.TestCase):
+    def test_good(self) -> None:
+        self.assertEqual(series.check_header("p", PATCH), [])
+
+    def test_faults(self) -> None:
+        for old, new, fault in (
+            ("From: A U Thor <author@example.com>\n", "", "no From"),
+            ("[PATCH] kernel/pid: do it", "[PATCH] do it", "subject"),
+            ("[PATCH] kernel/pid: do it", "kernel/pid: do it", "subject"),
+            ("Because it was not done.\n", "", "no reasons"),
+            ("Because it was not done.\n", "Link: https://example.com/\n", "no reasons"),
+            ("done.\n", "done.\n\nSigned-off-by: A <a@example.com>\n", "Signed-off-by"),
+            ("done.\n---\n", "done.\n", "no --- line"),
+        ):
+            with self.subTest(fault=fault, new=new):
+                self.assertNotEqual(PATCH, PATCH.replace(old, new))
+                self.assertIn(fault, " ".join(series.check_header("p", PATCH.replace(old, new))))
+
+
+class Directory(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.root = Path(directory.name)
+        (self.root / "patches").mkdir()
+
+    def put(self, text: str, **patches: str) -> None:
+        (self.root / "series").write_text(text, encoding="utf-8")
+        for name, patch in patches.items():
+            name = f"{name[1:].replace('_', '-')}.patch"
+            (self.root / "patches" / name).write_text(patch, encoding="utf-8")
+
+    def test_agrees(self) -> None:
+        self.put("# Preparation\n\n0001-a.patch\n0002-b.patch\n", p0001_a=PATCH, p0002_b=PATCH)
+        self.assertEqual(series.check(self.root), [])
+
+    def test_missing_extra_twice_misnumbered(self) -> None:
+        for text, fault in (
+            ("0001-a.patch\n0002-b.patch\n0003-c.patch\n", "no such file"),
+            ("0001-a.patch\n", "patches/0002-b.patch is not in series"),
+            ("0001-a.patch\n0002-b.patch\n0002-b.patch\n", "twice"),
+            ("0002-b.patch\n0001-a.patch\n", "number 1 of the series"),
+        ):
+            with self.subTest(fault=fault):
+                self.put(text, p0001_a=PATCH, p0002_b=PATCH)
+                self.assertIn(fault, " ".join(series.check(self.root)))
+
+    def test_rust_copies(self) -> None:
+        self.put("0001-a.patch\n0002-b.patch\n", p0001_a=RUST, p0002_b=CHANGE)
+        copy = self.root / "rust/rust/kernel/x.rs"
+        self.assertIn("missing", series.check_rust(self.root)[0])
+        copy.parent.mkdir(parents=True)
+        copy.write_text("one\nthree\n", encoding="utf-8")
+        self.assertEqual(series.check_rust(self.root), [])
+        copy.write_text("one\nthree \n", encoding="utf-8")
+        self.assertIn("not what the series adds", series.check_rust(self.root)[0])
+        copy.write_text("one\nthree\n", encoding="utf-8")
+        (copy.parent / "stale.rs").write_text("", encoding="utf-8")
+        self.assertIn("in no patch", series.check_rust(self.root)[0])
+
+
+class Regenerate(unittest.TestCase):
+    def test_comments_follow_their_patch(self) -> None:
+        old = "# A\n0001-a.patch\n\n# B\n0002-b.patch\n0003-c.patch\n# end\n"
+        names = ["0001-new.patch", "0002-a.patch", "0003-b.patch", "0004-c.patch"]
+        new = "0001-new.patch\n# A\n0002-a.patch\n\n# B\n0003-b.patch\n0004-c.patch\n# end\n"
+        self.assertEqual(series.regenerate(old, names), new)
+
+    def test_comment_of_a_gone_patch_moves_on(self) -> None:
+        old = "# A\n0001-a.patch\n# B\n0002-b.patch\n"
+        self.assertEqual(series.regenerate(old, ["0001-b.patch"]), "# A\n# B\n0001-b.patch\n")
+
+    def test_from_nothing(self) -> None:
+        self.assertEqual(series.regenerate("", ["0001-a.patch"]), "0001-a.patch\n")

@@ -1,0 +1,18 @@
+#!/bin/bash
+# guest.sh SRC IMAGE INITRD JOB LOG [BOOT-OPTION...]: boot and run a job; for
+# the test suites parse the KTAP they print with the tree's own kunit.py.
+. "$(dirname "$0")/lib.sh"
+
+src=$1 image=$2 initrd=$3 job=$4 log=$5
+shift 5
+show=job
+case $job in kunit | kselftest) show=none ;; esac
+
+status=0
+"$root/scripts/boot.py" --kernel "$image" --initrd "$initrd" --job "$job" --log "$log" \
+	--show "$show" "$@" || status=1
+case $job in kunit | kselftest)
+	tr -d '\r' < "$log" > "$log.ktap"
+	"$root/scripts/ktap.py" "$src" "$log.ktap" || status=1 ;;
+esac
+exit $status

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Make the directory that `git send-email` takes: the series numbered, signed
+off by whoever sends it (the identity git has), with a cover letter to fill in.
+
+rfc.py ROOT DIRECTORY
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from series import parse
+
+COVER = """From: {sender}
+Subject: [RFC PATCH 0/{count}] *** SUBJECT ***
+
+*** Motivation ***
+
+*** What is not done here, and why ***
+
+*** Design, and the objections it has to answer ***
+
+*** Testing: what was run, with which compilers ***
+
+*** Performance: tables, with sample sizes ***
+
+{shortlog}
+base: Linux 7.3.y
+"""
+
+
+def identity() -> str:
+    """NAME <ADDRESS> as the user has set it; no guess from the host's name."""
+    command = ["git", "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    match = re.match(r"(.+ <.+@.+>) \d+", result.stdout)
+    if result.returncode or not match:
+        sys.exit("error: git has no identity to sign off with: set user.name and user.email")
+    return match.group(1)
+
+
+def sign(patch: str, number: int, count: int, sender: str) -> str:
+    width = len(str(count))
+    tag = f"[RFC PATCH {number:0{width}}/{count}] "
+    patch, found = re.subn(r"^Subject: \[PATCH\] ", f"Subject: {tag}", patch, count=1, flags=re.M)
+    header, separator, rest = patch.partition("\n---\n")
+    if not found or not separator:
+        sys.exit(f"error: patch {number} has no subject or no --- line (make lint)")
+    # Trailers stand together, after a blank line.
+    last = header.rstrip().rsplit("\n", 1)[-1]
+    gap = "" if re.match(r"[A-Z][\w-]+: ", last) else "\n"
+    return f"{header.rstrip()}\n{gap}Signed-off-by: {sender}{separator}{rest}"
+
+
+def main(root: Path, directory: Path) -> int:
+    sender = identity()
+    entries, _ = parse((root / "series").read_text(encoding="utf-8"))
+    if not entries:
+        sys.exit("error: the series is empty")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    subjects = []
+    for number, entry in enumerate(entries, 1):
+        patch = (root / "patches" / entry.name).read_text(encoding="utf-8")
+        match = re.search(r"^Subject: \[PATCH\] (.*(?:\n .*)*)", patch, re.M)
+        subjects.append("  " + re.sub(r"\n ", " ", match.group(1)) if match else entry.name)
+        signed = sign(patch, number, len(entries), sender)
+        (directory / entry.name).write_text(signed, encoding="utf-8")
+    cover = COVER.format(sender=sender, count=len(entries), shortlog="\n".join(subjects))
+    (directory / "0000-cover-letter.patch").write_text(cover, encoding="utf-8")
+    print(f"  {directory}: {len(entries)} patches, signed off by {sender}")
+    print("  fill in 0000-cover-letter.patch, then: git send-email --dry-run --to=... DIRECTORY")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,398 @@
+#!/usr/bin/env python3
+"""Generate the patches that turn raw task->pid and task->tgid into accessors.
+
+In a pristine 7.3.y tree, in this order:
+  1. Coccinelle with ci/sweep/task-pid.cocci on every file that may have one;
+  2. where spatch does not parse, in macros mostly: current->pid, for current is
+     always a task, and the tasks that TP_PROTO() names in a tracepoint;
+  3. ci/sweep/compiler-finds: the others that only a compiler could type;
+  4. ci/sweep/finish.patch: what a person made of alignment and long lines.
+Then whatever still looks like a raw access, and is not in ci/sweep/known, is
+listed: that is a shape that the sweep does not know.
+
+The tree is not touched. The patches, one per area of ci/sweep/areas, go to --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+SWEEP = ROOT / "ci" / "sweep"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pidspace"
+KERNEL = "7.3"
+EXACT = "7.3.4"
+TOP = ("arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net "
+       "samples security sound usr virt").split()
+ACCESS = r"(?:->|\.)\s*(?:pid|tgid)\b"
+COMMENT_OR_STRING = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"'
+ACCESSOR = {"pid": "task_pid_nr", "tgid": "task_tgid_nr"}
+# The accessors themselves.
+SKIP = {"include/linux/pid.h"}
+
+
+def die(message: str) -> NoReturn:
+    """Say what is wrong, and stop."""
+    sys.exit(f"error: {message}")
+
+
+def say(message: str) -> None:
+    """Progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def rules(name: str) -> list[list[str]]:
+    """The lines of a file of ci/sweep, split at tabs."""
+    lines = (SWEEP / name).read_text().splitlines()
+    return [re.split(r"\t+", line) for line in lines if line and not line.startswith("#")]
+
+
+def version_of(tree: Path) -> str:
+    """The version that a kernel tree claims."""
+    try:
+        text = (tree / "Makefile").read_text()
+        (tree / "kernel/pid.c").stat()
+    except OSError:
+        die(f"{tree} is not a kernel tree")
+    found = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", text, re.M))
+    return ".".join(found.get(part, "?") for part in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+
+
+def check_pristine(tree: Path) -> str:
+    """Refuse what the sweep must not run on; return the version."""
+    version = version_of(tree)
+    if not version.startswith(KERNEL + "."):
+        die(f"{tree} is Linux {version}; the sweep is for {KERNEL}.y")
+    sched = (tree / "include/linux/sched.h").read_text()
+    pid_h = (tree / "include/linux/pid.h").read_text()
+    if re.search(r"\b__tgid;", sched):
+        die(f"{tree} has been swept already: task_struct has __pid and __tgid")
+    if "task_pid_nr(const struct task_struct" in pid_h:
+        die(f"{tree} has part of the series applied: task_pid_nr() takes a const task")
+    if not re.search(r"^\tpid_t\s+pid;\n\tpid_t\s+tgid;$", sched, re.M):
+        die(f"{tree}: no pid and tgid in include/linux/sched.h where {EXACT} has them")
+    return version
+
+
+def source(tree: str | None) -> Path:
+    """A pristine copy of what the user named, or of Debian's source."""
+    def fetch(env: dict[str, str]) -> Path:
+        script = f". {ROOT}/scripts/lib.sh; {ROOT}/scripts/source.sh >&2; echo $pristine"
+        run = subprocess.run(["bash", "-c", script], env=env, stdout=subprocess.PIPE, text=True,
+                             check=False)
+        if run.returncode or not run.stdout.strip():
+            sys.exit(run.returncode or 1)
+        return Path(run.stdout.strip())
+
+    env = {name: value for name, value in os.environ.items() if name != "TREE"}
+    if not tree:
+        return fetch(env)
+    path = Path(tree)
+    if not path.exists():
+        die(f"TREE={tree}: no such file or directory")
+    path = path.resolve()
+    if path.is_dir():
+        version = check_pristine(path)
+        if (path / ".git").exists():
+            changed = subprocess.run(["git", "-C", path, "status", "--porcelain",
+                                      "--untracked-files=no"], capture_output=True, text=True,
+                                     check=True).stdout.splitlines()
+            if changed:
+                die(f"{path} has local changes, {changed[0][3:]} for one: commit or drop them")
+        else:
+            if version != EXACT:
+                die(f"{path} is no git checkout: nothing tells whether Linux {version} has "
+                    "local changes; name a checkout or a tarball")
+            pristine = fetch(env)
+            for file in grep(path, ACCESS) | grep(pristine, ACCESS):
+                if not same(path / file, pristine / file):
+                    die(f"{path} has local changes: {file} is not that of Linux {version}")
+            return pristine
+    return fetch(env | {"TREE": str(path)})
+
+
+def same(one: Path, two: Path) -> bool:
+    """Whether both files exist and have the same content."""
+    return one.is_file() and two.is_file() and one.read_bytes() == two.read_bytes()
+
+
+def grep(tree: Path, pattern: str) -> set[str]:
+    """The C files of a tree that match."""
+    run = subprocess.run(["grep", "-rlP", "--include=*.[ch]", pattern, *TOP], cwd=tree,
+                         env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True,
+                         check=False)
+    if run.returncode > 1:
+        die(run.stderr.strip())
+    # Build products are no source.
+    return {f for f in run.stdout.splitlines() if "/generated/" not in f and ".mod.c" not in f}
+
+
+def spatch(tree: Path, files: list[str], work: Path, name: str, arch: str) -> str:
+    """The changes that Coccinelle makes to files, as a patch."""
+    groups = work / f"{name}.groups"
+    groups.write_text("\n\n".join(files) + "\n")
+    run = subprocess.run(
+        ["nice", "-n", "15", "spatch", "--sp-file", SWEEP / "task-pid.cocci", "-D", "patch",
+         "--very-quiet", "--no-scanner", "--recursive-includes", "--include-headers-for-types",
+         "--timeout", "300", "--max-width", "100",
+         "-I", f"arch/{arch}/include", "-I", f"arch/{arch}/include/generated", "-I", "include",
+         "-I", f"arch/{arch}/include/uapi", "-I", "include/uapi",
+         "--include", "include/linux/kconfig.h", "--file-groups", groups],
+        cwd=tree, capture_output=True, encoding="latin-1", check=False)
+    (work / f"{name}.log").write_text(run.stderr)
+    if run.returncode:
+        die(f"spatch on {name}: {run.stderr[-500:]}")
+    return run.stdout
+
+
+def coccinelle(tree: Path, candidates: list[str], key: str, jobs: int) -> str:
+    """Step 1, from the cache if these very files have been through it."""
+    work = CACHE / "sweep" / key
+    result = work / "spatch.diff"
+    if result.is_file():
+        say(f"  spatch: {result} has these files")
+        return result.read_text("latin-1")
+    work.mkdir(parents=True, exist_ok=True)
+    lots: list[tuple[list[str], str, str]] = []
+    common = [f for f in candidates if not f.startswith("arch/")]
+    for job in range(jobs):
+        part = common[len(common) * job // jobs:len(common) * (job + 1) // jobs]
+        lots.append((part, f"common{job}", "x86"))
+    for arch in sorted({f.split("/")[1] for f in candidates if f.startswith("arch/")}):
+        lots.append(([f for f in candidates if f.startswith(f"arch/{arch}/")], arch, arch))
+    say(f"  spatch on {len(candidates)} files, {jobs} at a time: this takes its time")
+    with ThreadPoolExecutor(jobs) as pool:
+        parts = pool.map(lambda lot: spatch(tree, lot[0], work, lot[1], lot[2]), lots)
+        text = "".join(parts)
+    result.with_suffix(".new").write_text(text, "latin-1")
+    result.with_suffix(".new").rename(result)
+    return text
+
+
+def patch(work: Path, diff: str, strip: int) -> list[str]:
+    """Apply a patch to the files in work; return what patch says of failed hunks."""
+    run = subprocess.run(["patch", f"-p{strip}", "-f", "--no-backup-if-mismatch", "--fuzz=0",
+                          "-r", "-"], cwd=work, input=diff.encode("latin-1"),
+                         capture_output=True, check=False)
+    failed, file = [], ""
+    for line in run.stdout.decode("latin-1").splitlines():
+        if match := re.match(r"(?:patching file |\|--- )(?:a/)?(\S+)", line):
+            file = match[1]
+        elif re.match(r"Hunk #\d+ FAILED|No file to patch", line):
+            failed.append(f"{file}: {line}")
+    return failed
+
+
+def sub_accesses(text: str, expression: str) -> tuple[str, int]:
+    """Turn EXPRESSION->pid and EXPRESSION->tgid into accessor calls, but not in comments."""
+    count = 0
+
+    def one(match: re.Match[str]) -> str:
+        nonlocal count
+        if not match["field"]:
+            return match[0]
+        count += 1
+        return f"{ACCESSOR[match['field']]}({expression})"
+
+    read_access = (rf"(?<![\w.>]){re.escape(expression)}->(?P<field>pid|tgid)\b"
+                   r"(?!\s*=[^=])")
+    return re.sub(f"{COMMENT_OR_STRING}|{read_access}", one, text, flags=re.S), count
+
+
+def sub_casts(text: str, original: str) -> str:
+    """Take out the space that spatch puts after a cast, unless it was there before."""
+    def one(match: re.Match[str]) -> str:
+        cast, call, field, task = match.groups()
+        return cast + call if f"{cast}{task}->{field}" in original else match[0]
+
+    return re.sub(r"(\([\w ]+\)) (task_(pid|tgid)_nr\(((?:[^()]|\([^()]*\))*)\))", one, text)
+
+
+def sub_tracepoints(text: str) -> str:
+    """The same for the tasks that a tracepoint takes."""
+    starts = [match.start() for match in re.finditer(f"{COMMENT_OR_STRING}|TP_PROTO", text, re.S)
+              if match[0] == "TP_PROTO"]
+    done = text[:starts[0]] if starts else text
+    for start, end in zip(starts, [*starts[1:], len(text)]):
+        part = text[start:end]
+        for task in re.findall(r"\bstruct task_struct \*\s*(\w+)", part):
+            part, _ = sub_accesses(part, task)
+        done += part
+    return done
+
+
+def read(path: Path) -> str:
+    """A source file, byte for byte: a few are not UTF-8."""
+    return path.read_bytes().decode("latin-1")
+
+
+def write(path: Path, text: str) -> None:
+    """The inverse of read()."""
+    path.write_bytes(text.encode("latin-1"))
+
+
+def leftovers(work: Path, files: list[str]) -> list[str]:
+    """What still looks like a raw access, and is not known to be something else."""
+    known = {(row[0], expression) for row in rules("known") for expression in row[1:]}
+    found = []
+    for file in files:
+        for number, line in enumerate(read(work / file).splitlines(), 1):
+            for expression in accesses(line):
+                if not expression.startswith("__entry->") and (file, expression) not in known:
+                    found.append(f"{file}:{number}: {line.strip()}")
+    return found
+
+
+def accesses(line: str) -> list[str]:
+    """The member accesses named pid or tgid in a line: 'a->b.pid', or '.pid' alone."""
+    found = []
+    for match in re.finditer(ACCESS, line):
+        start, depth = match.start(), 0
+        # Walk back over the postfix expression.
+        while start:
+            char = line[start - 1]
+            if char in ")]":
+                depth += 1
+            elif char in "([":
+                if not depth:
+                    break
+                depth -= 1
+            elif not depth and not (char.isalnum() or char in "_." or
+                                    line[start - 2:start] == "->" or
+                                    line[start - 1:start + 1] == "->"):
+                break
+            start -= 1
+        found.append(re.sub(r"\s+", " ", line[start:match.end()]))
+    return found
+
+
+def convert(tree: Path, work: Path, jobs: int) -> tuple[list[str], list[str]]:
+    """Run the steps; return the candidates, and what is left for a person."""
+    candidates = sorted(grep(tree, ACCESS) - SKIP)
+    digest = hashlib.sha256((SWEEP / "task-pid.cocci").read_bytes())
+    for file in candidates:
+        digest.update(file.encode() + hashlib.sha256((tree / file).read_bytes()).digest())
+        (work / file).parent.mkdir(parents=True, exist_ok=True)
+        (work / file).write_bytes((tree / file).read_bytes())
+    left = [f"spatch: {line}" for line in
+            patch(work, coccinelle(tree, candidates, digest.hexdigest()[:16], jobs), 0)]
+
+    for file in candidates:
+        text = sub_casts(read(work / file), read(tree / file))
+        text, _ = sub_accesses(text, "current")
+        write(work / file, sub_tracepoints(text))
+    for file, expression in rules("compiler-finds"):
+        count = 0
+        if (work / file).is_file():
+            text, count = sub_accesses(read(work / file), expression)
+            write(work / file, text)
+        if not count:
+            left.append(f"ci/sweep/compiler-finds: {file} has no {expression}->pid or ->tgid")
+    left += [f"ci/sweep/finish.patch: {line}"
+             for line in patch(work, (SWEEP / "finish.patch").read_text("latin-1"), 1)]
+    return candidates, left + leftovers(work, candidates)
+
+
+def area_of(file: str, areas: list[list[str]]) -> str:
+    """The patch that a file belongs to."""
+    fits = [(len(directory), name) for name, directories in areas
+            for directory in directories.split() if file.startswith(directory + "/")]
+    return max(fits)[1] if fits else die(f"{file}: no area in ci/sweep/areas")
+
+
+def diff(tree: Path, work: Path, files: list[str]) -> dict[str, str]:
+    """One patch per area."""
+    areas = rules("areas")
+    texts: dict[str, str] = {name: "" for name, _ in areas}
+    for file in files:
+        old, new = read(tree / file), read(work / file)
+        if old != new:
+            texts[area_of(file, areas)] += "".join(difflib.unified_diff(
+                old.splitlines(True), new.splitlines(True), f"a/{file}", f"b/{file}"))
+    return texts
+
+
+def series_patch(name: str) -> Path:
+    """The patch of the series that an area generates."""
+    where = Path(os.environ.get("SERIES_DIR", ROOT))
+    for line in (where / "series").read_text().splitlines():
+        if re.match(rf"\d+-{re.escape(name)}\b", file := line.split("#")[0].strip()):
+            return (where / "patches" if where == ROOT else where) / file
+    die(f"series has no NNNN-{name}*.patch")
+
+
+def check(tree: Path, work: Path, candidates: list[str]) -> int:
+    """Compare the sweep with patches/; return how many files differ."""
+    differ = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, _ in rules("areas"):
+            text = series_patch(name).read_bytes().decode("latin-1")
+            files = set(re.findall(r"^\+\+\+ b/(\S+)", text, re.M))
+            for file in files:
+                (Path(scratch) / file).parent.mkdir(parents=True, exist_ok=True)
+                (Path(scratch) / file).write_bytes((tree / file).read_bytes())
+            subprocess.run(["patch", "-p1", "-s", "-f", "--fuzz=0"], cwd=scratch, check=True,
+                           input=text.encode("latin-1"))
+            generated = {f for f in candidates if not same(tree / f, work / f)
+                         and area_of(f, rules("areas")) == name}
+            for file in sorted(files | generated):
+                if file not in generated:
+                    say(f"  {file}: in patches/, the sweep does not touch it")
+                elif file not in files:
+                    say(f"  {file}: the sweep changes it, patches/ does not")
+                elif not same(Path(scratch) / file, work / file):
+                    say(f"  {file}: not the same")
+                else:
+                    continue
+                differ += 1
+    return differ
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Generate the sweep patches.")
+    parser.add_argument("--tree", default=os.environ.get("TREE"),
+                        help="pristine 7.3.y checkout or tarball (default: Debian's source)")
+    parser.add_argument("--out", default=os.environ.get("OUT"), type=Path,
+                        help="where the patches go (default: the cache)")
+    parser.add_argument("--check", action="store_true", help="compare with patches/ instead")
+    args = parser.parse_args()
+    jobs = int(os.environ.get("JOBS") or os.cpu_count() or 1)
+
+    tree = source(args.tree)
+    version = check_pristine(tree)
+    say(f"sweep: Linux {version} in {tree}")
+    with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
+        work = Path(scratch)
+        candidates, left = convert(tree, work, jobs)
+        for line in left:
+            say(f"  left: {line}")
+        if args.check:
+            differ = check(tree, work, candidates)
+            if differ or left:
+                die(f"{differ} files differ from patches/, {len(left)} places are left")
+            print(f"sweep-check: patches/ is what the sweep makes of Linux {version}")
+            return
+        texts = diff(tree, work, candidates)
+    out = args.out or CACHE / "sweep" / version
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write(out / f"{name}.diff", text)
+    files = sum(text.count("\n+++ b/") + text.startswith("+++ b/") for text in texts.values())
+    print(f"sweep: {files} files, {len(texts)} patches in {out}")
+    if left:
+        die(f"{len(left)} places are left for a person")
+
+
+if __name__ == "__main__":
+    main()
