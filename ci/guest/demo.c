@@ -151,7 +151,16 @@ static char *render(const char *raw, size_t len, char *screen, size_t size)
 			col = line;
 		} else if (c == '\b') {
 			col -= col > line;
-		} else if (c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f)) {
+		} else if (c == '\t') {
+			/* shown indented: its stops would be elsewhere */
+			do {
+				if (col + 2 >= size)
+					break;
+				screen[col++] = ' ';
+			} while ((col - line) % 8);
+			if (col > end)
+				end = col;
+		} else if (c == '\n' || (c >= ' ' && c != 0x7f)) {
 			if (c == '\n') {
 				for (col = end; col > line && screen[col - 1] == ' '; col--)
 					;
@@ -505,7 +514,7 @@ static int walk_in(struct shell *sh)
 	want_prompt(sh, "host# ");
 	run(sh, "echo $$ $PPID");
 	want(sh, "%d %d", sh->pid, getpid());
-	run(sh, "ps -eo pid,ppid,comm | tail -n 3");
+	run(sh, "ps -N --ppid 2 -o pid,ppid,comm | tail -n 3");
 	want_line(sh, "%d %d bash", sh->pid, getpid());
 	want(sh, "*\n* %d ps*", sh->pid);
 	run(sh, "echo web > /proc/container");
@@ -806,7 +815,7 @@ static long do_call(const struct request *req)
 		close(fd);
 		return err;
 	case EXIT:
-		_exit(0);
+		return 0;	/* see serve() */
 	}
 	return -EINVAL;
 }
@@ -820,6 +829,8 @@ static void serve(enum actor self)
 	while (recv(listen_to[self], &req, sizeof(req), 0) == sizeof(req)) {
 		value = do_call(&req);
 		send(listen_to[self], &value, sizeof(value), MSG_NOSIGNAL);
+		if (req.call == EXIT)
+			break;
 	}
 	_exit(0);
 }
@@ -1102,13 +1113,13 @@ static void who_sees_whom(struct shell *host, int old_id)
 	unseen(c);
 	printf("\n%d = (%d << %d) + 2.\n\n", c, id, VPID_BITS);
 
-	ask(C, EXIT, 0);
+	must(C, EXIT, 0);
 	claim_number("B: waitpid(-1)", 2, ask(B, WAITPID, -1));
-	ask(B, EXIT, 0);
+	must(B, EXIT, 0);
 	claim_number("A: waitpid(-1)", b, ask(A, WAITPID, -1));
-	ask(D, EXIT, 0);
+	must(D, EXIT, 0);
 	claim_number("A: waitpid(-1)", d, ask(A, WAITPID, -1));
-	ask(A, EXIT, 0);
+	must(A, EXIT, 0);
 	run(host, "cat /proc/containers");
 	want(host, HEADER);
 }

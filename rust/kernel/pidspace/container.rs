@@ -111,9 +111,7 @@ impl Candidate {
             return Err(EPERM);
         }
         // SAFETY: A pid namespace holds a reference on its user namespace.
-        if !unsafe {
-            bindings::ns_capable((*active).user_ns, bindings::CAP_SYS_ADMIN as c_int)
-        } {
+        if !unsafe { bindings::ns_capable((*active).user_ns, bindings::CAP_SYS_ADMIN as c_int) } {
             return Err(EPERM);
         }
         if for_children != active {
@@ -186,6 +184,11 @@ impl Drop for ReservedVpid<'_> {
 pub(crate) fn create(name: Name) -> Result {
     let candidate = Candidate::new()?;
     let dir = Directory::get_or_create(&candidate.base)?;
+
+    // `insert()` decides, but this spares most losers a namespace.
+    if dir.find_name(&name).is_some() {
+        return Err(EEXIST);
+    }
 
     // SAFETY: The base is a pid namespace that is no view.
     let view = from_err_ptr(unsafe { bindings::create_pid_view(candidate.base.as_ptr()) })?;

@@ -49,7 +49,7 @@ pub(crate) struct Reservation(RBTreeNodeReservation<Name, ARef<PidNamespace>>);
 impl Reservation {
     /// Allocates the memory for an entry.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(RBTree::try_reserve_node(GFP_KERNEL)?))
+        Ok(Self(RBTreeNodeReservation::new(GFP_KERNEL)?))
     }
 }
 
@@ -275,11 +275,7 @@ pub(crate) fn find_pid(nr: i32, base: &PidNamespace, rcu: &rcu::Guard) -> *mut b
 /// Finds the first pid whose number in `ns` is at least `nr`.
 ///
 /// Called under `rcu`, by which the result is valid.
-pub(crate) fn find_ge_pid(
-    mut nr: i32,
-    ns: &PidNamespace,
-    rcu: &rcu::Guard,
-) -> *mut bindings::pid {
+pub(crate) fn find_ge_pid(mut nr: i32, ns: &PidNamespace, rcu: &rcu::Guard) -> *mut bindings::pid {
     if Container::of(ns).is_some() {
         loop {
             let pid = idr_get_next(ns, &mut nr);

@@ -4,8 +4,6 @@
 //!
 //! This file is pure `core`: the same source is tested on the host.
 
-use core::fmt;
-
 /// The name of a container.
 ///
 /// One to [`Name::MAX`] characters out of `[A-Za-z0-9._-]`, but not `.` or `..`: a name can be a
@@ -62,14 +60,9 @@ impl Name {
     }
 
     /// Returns the characters.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // All of it is ASCII by the invariant, so nothing is lost.
-        f.write_str(core::str::from_utf8(self.as_bytes()).unwrap_or_default())
+    pub fn as_str(&self) -> &str {
+        let name = &self.bytes[..usize::from(self.len)];
+        // All of it is ASCII by the invariant, so the default is never used.
+        core::str::from_utf8(name).unwrap_or_default()
     }
 }

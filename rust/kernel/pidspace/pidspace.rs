@@ -10,10 +10,16 @@
 
 mod container;
 mod directory;
-mod id_pool;
-mod layout;
-mod name;
 mod proc;
+
+// These are `pub` for the crate that tests them on the host.
+#[expect(unreachable_pub)]
+mod id_pool;
+#[expect(unreachable_pub)]
+mod layout;
+#[expect(unreachable_pub)]
+mod name;
+
 #[cfg(CONFIG_PIDSPACE_KUNIT_TEST)]
 mod tests;
 
@@ -84,7 +90,11 @@ pub unsafe extern "C" fn pidspace_find_pid(
     base: *mut bindings::pid_namespace,
 ) -> *mut bindings::pid {
     // SAFETY: By the requirements `base` is valid during the call.
-    directory::find_pid(nr, unsafe { PidNamespace::from_ptr(base) }, &rcu::read_lock())
+    directory::find_pid(
+        nr,
+        unsafe { PidNamespace::from_ptr(base) },
+        &rcu::read_lock(),
+    )
 }
 
 /// Finds the first pid whose number in `ns` is at least `nr`.

@@ -23,7 +23,7 @@ use kernel::{
 /// Prints the name of the container that `ns` is the view of, or an empty line.
 pub(crate) fn show_name(m: &SeqFile, ns: &PidNamespace) {
     match Container::of(ns) {
-        Some(container) => seq_print!(m, "{}\n", container.name()),
+        Some(container) => seq_print!(m, "{}\n", container.name().as_str()),
         None => seq_print!(m, "\n"),
     }
 }
@@ -147,7 +147,7 @@ impl Entry for ContainersFile {
         seq_print!(
             m,
             "{}\t{}\t{}\t{}\n",
-            container.name(),
+            container.name().as_str(),
             id.as_raw(),
             root_nr(view, viewer, &rcu),
             members(view),
@@ -167,9 +167,7 @@ fn root_nr(view: &PidNamespace, viewer: &PidNamespace, _rcu: &rcu::Guard) -> i32
     }
     // SAFETY: A root resets `child_reaper` in `exit_notify()`, before it can be reaped, and a
     // task that is reaped is freed after a grace period: under RCU `root` is valid.
-    unsafe {
-        bindings::__task_pid_nr_ns(root, bindings::pid_type_PIDTYPE_TGID, viewer.as_ptr())
-    }
+    unsafe { bindings::__task_pid_nr_ns(root, bindings::pid_type_PIDTYPE_TGID, viewer.as_ptr()) }
 }
 
 /// Makes the files.

@@ -28,7 +28,11 @@ mod layout_tests {
 
     #[test]
     fn numbers_survive_a_round_trip() -> Result {
-        for id in [Id::FIRST.as_raw(), Id::FIRST.as_raw() + 1, Id::LAST.as_raw()] {
+        for id in [
+            Id::FIRST.as_raw(),
+            Id::FIRST.as_raw() + 1,
+            Id::LAST.as_raw(),
+        ] {
             let id = Id::new(id).ok_or(EINVAL)?;
             for vpid in [1, 2, 300, Vpid::MAX.as_raw()] {
                 let vpid = Vpid::new(vpid).ok_or(EINVAL)?;
@@ -110,8 +114,8 @@ mod name_tests {
 
     #[test]
     fn names() {
-        assert!(Name::parse(b"web").is_ok_and(|name| name.as_bytes() == b"web"));
-        assert!(Name::parse(b"web\n").is_ok_and(|name| name.as_bytes() == b"web"));
+        assert!(Name::parse(b"web").is_ok_and(|name| name.as_str() == "web"));
+        assert!(Name::parse(b"web\n").is_ok_and(|name| name.as_str() == "web"));
         assert!(Name::parse(b"...").is_ok());
         assert!(Name::parse(&[b'x'; Name::MAX]).is_ok());
         assert_eq!(Name::parse(&[b'x'; Name::MAX + 1]), Err(NameError::TooLong));
