@@ -7,5 +7,7 @@ set -euo pipefail
 result=$results/$(sha256sum "$1" | cut -c1-16)-$version
 [[ -e $result ]] && exit
 # Its exit status only repeats that it said something.
+# From /: inside a git repository it would want spdxcheck.py and its modules.
+cd /
 perl "$checkpatch" --strict --terse --show-types --no-summary "$1" > "$result.$$" 2>&1 || true
 mv "$result.$$" "$result"

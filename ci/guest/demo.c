@@ -29,6 +29,7 @@
 #include <sys/ttydefaults.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -693,7 +694,7 @@ static const char *const call_text[] = {
 	[GETPGID]	= "getpgid(%ld)",
 	[KILL0]		= "kill(%ld, 0)",
 	[WAITPID]	= "waitpid(%ld)",
-	[STAT]		= "/proc/%ld/stat",
+	[STAT]		= "/proc/%ld",
 	[SELF]		= "/proc/self",
 	[CHILD]		= "readdir(/proc)",
 	[SIGNAL]	= "kill(%ld, SIGUSR1)",
@@ -931,7 +932,7 @@ static void row_end(void)
 	for (unsigned int i = 0; i < row.nr; i++) {
 		bool last = i == row.nr - 1;
 
-		if (col + (int)strlen(row.via[i]) + 2 > 79)
+		if (col + (int)strlen(row.via[i]) + 2 - last > 79)
 			col = printf("\n%*s", margin, "") - 1;
 		col += printf(last ? " %s\n" : " %s,", row.via[i]);
 	}
@@ -1043,7 +1044,6 @@ static void who_sees_whom(struct shell *host, int old_id)
 	saw(WAITPID, -1, 2, c_stopped);
 	must(C, SIGNAL, 1);
 	see(SI_PID, 0, 2);
-	see(GETPGID, 2, 2);
 	see(KILL0, 2, 0);
 	see(STAT, 2, 2);
 	row_end();
@@ -1053,7 +1053,6 @@ static void who_sees_whom(struct shell *host, int old_id)
 	see(GETSID, 0, 1);
 	see(GETPGID, 0, 1);
 	see(SELF, 0, 1);
-	see(STAT, 1, 1);
 	row_end();
 	row_begin('B', C, true);
 	see(GETPPID, 0, 1);
@@ -1124,6 +1123,13 @@ static void who_sees_whom(struct shell *host, int old_id)
 	want(host, HEADER);
 }
 
+/* A session leader's exit hangs up its terminal: what is queued would be lost. */
+static void drain(void)
+{
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
+}
+
 int main(void)
 {
 	static struct shell web, host;
@@ -1131,6 +1137,7 @@ int main(void)
 	int id;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	atexit(drain);
 	if (access("/proc/container", F_OK)) {
 		printf("no /proc/container: a kernel without CONFIG_PIDSPACE, or no /proc\n"
 		       "demo: skipped\n");

@@ -104,7 +104,13 @@ impl<T: Entry> Vtable<T> {
     /// Called by procfs, with a file that is being opened.
     unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: The operations live as long as the kernel.
-        unsafe { bindings::seq_open(file, &Self::SEQ_OPS) }
+        let ret = unsafe { bindings::seq_open(file, &Self::SEQ_OPS) };
+        if ret == 0 && T::HAS_WRITE {
+            // `seq_open()` takes `pwrite(2)` away, which `Entry::write` is told the position of.
+            // SAFETY: `file` is being opened, nobody else uses it yet.
+            unsafe { (*file).f_mode |= bindings::FMODE_PWRITE };
+        }
+        ret
     }
 
     /// Makes an iterator of a row: the row plus one, for it must not be null.
