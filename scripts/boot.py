@@ -43,7 +43,7 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
         "panic=-1",
         f"pidspace.job={args.job}",
         *([f"pidspace.args={args.args}"] if args.args else []),
-        *(["kunit.enable=1"] if args.job == "kunit" else []),
+        *(["kunit.enable=1 kunit.autorun=1"] if args.job == "kunit" else []),
         *(tsc_parameters() if accel == "tcg" else []),
         *args.append,
     ]

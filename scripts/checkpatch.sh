@@ -6,8 +6,12 @@ set -euo pipefail
 
 result=$results/$(sha256sum "$1" | cut -c1-16)-$version
 [[ -e $result ]] && exit
-# Its exit status only repeats that it said something.
-# From /: inside a git repository it would want spdxcheck.py and its modules.
-cd /
-perl "$checkpatch" --strict --terse --show-types --no-summary "$1" > "$result.$$" 2>&1 || true
+# stderr is only spdxcheck.py, which wants modules and a kernel's git. Status 1
+# repeats that there is output.
+status=0
+perl "$checkpatch" --strict --terse --show-types --no-summary "$1" > "$result.$$" 2>/dev/null ||
+	status=$?
+if ((status > 1)) || { ((status)) && [[ ! -s $result.$$ ]]; }; then
+	echo "checkpatch ended with status $status" >> "$result.$$"
+fi
 mv "$result.$$" "$result"
