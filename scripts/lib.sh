@@ -76,7 +76,11 @@ kmake() {
 build_objects() {
 	local src=$1 out=$2 log=$3 start=$SECONDS said=$SECONDS pid
 	shift 3
-	mkdir -p "$(dirname "$log")"
+	mkdir -p "$(dirname "$log")" "$out"
+	# bindgen writes in place, and make removes half a target after a signal
+	# that it gets, but not after SIGKILL.
+	[[ ! -e $out/.building ]] || rm -f "$out"/rust/{bindings,uapi}/*generated.rs
+	: > "$out/.building"
 	kmake "$src" "$out" "$@" >"$log" 2>&1 &
 	pid=$!
 	# shellcheck disable=SC2064
@@ -95,4 +99,5 @@ build_objects() {
 		tail -n 12 "$log" >&2
 		return 1
 	}
+	rm -f "$out/.building"
 }
