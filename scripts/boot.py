@@ -51,6 +51,8 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
     if accel == "tcg":
         cpu = ["-accel", "tcg,thread=multi", "-cpu", "max"]
     return [
+        # A guest does not outlive this program, however that ends.
+        *("setpriv", "--pdeathsig", "KILL"),
         *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot"),
         *("-machine", "pc", *cpu, "-smp", f"{args.smp},sockets={args.smp},cores=1,threads=1", "-m", args.memory),
         *("-kernel", str(args.kernel), "-initrd", str(args.initrd)),
