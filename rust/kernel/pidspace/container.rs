@@ -186,10 +186,10 @@ impl Drop for ReservedVpid<'_> {
 /// # Errors
 ///
 /// `EPERM` if current is a member of a container, or if it or the opener of `file` has no
-/// `CAP_SYS_ADMIN` in the user namespace that owns its pid namespace; `EBUSY` if it has threads, children or tracees, or another pid
-/// namespace for its children; `EEXIST` if the name is in use; `ENOSPC` if there is no id left,
-/// or no pid namespace; `ENOMEM`; `ESRCH` if the pid namespace is being torn down. In all of these
-/// cases nothing has changed.
+/// `CAP_SYS_ADMIN` in the user namespace that owns its pid namespace; `EBUSY` if it has threads,
+/// children or tracees, or another pid namespace for its children; `EEXIST` if the name is in
+/// use; `ENOSPC` if there is no id left, or no pid namespace; `ENOMEM`; `ESRCH` if the pid
+/// namespace is being torn down. In all of these cases nothing has changed.
 pub(crate) fn create(name: Name, file: &File) -> Result {
     let candidate = Candidate::new(file)?;
     let dir = Directory::get_or_create(&candidate.base)?;
