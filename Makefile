@@ -41,7 +41,7 @@ kselftest: ## the system call tests, in the guest
 	$(verb) scripts/job.sh kselftest base --timeout 1200
 
 programs: ## real programs in a container, in a guest of Debian packages
-	$(verb) scripts/programs.sh
+	$(verb) scripts/debian.sh programs
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

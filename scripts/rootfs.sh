@@ -31,11 +31,11 @@ rootfs() {
 	if [[ ! -e $image ]]; then
 		say "  building the root file system of $suite"
 		mkdir -p "$dir" "$cache/log"
-		# What mmdebstrap mounts is gone with its processes, however they end.
+		# However this ends, all processes go with it, and with them the mounts.
 		rm -rf --one-file-system "$dir"/*.dir "$dir"/*.tmp
 		export -f make_rootfs find_mirror die say
 		export suite list jobs root
-		unshare --mount --pid --fork --kill-child --mount-proc \
+		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc \
 			bash -euo pipefail -c 'make_rootfs "$1"' make_rootfs "$image" > "$log" 2>&1 || {
 			tail -n 20 "$log" >&2
 			die "no root file system of $suite (log: $log)"

@@ -763,7 +763,12 @@ def postgresql(web: Container) -> None:
 OUTSIDE: list[Any] = []  # db, its napper, the host's napper
 
 
+def too_long(*_: Any) -> None:
+    raise Mismatch("no end")
+
+
 def prepare() -> None:
+    signal.signal(signal.SIGALRM, too_long)
     os.umask(0o022)
     os.environ.update(PATH=f"{TMP}/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8", TERM="screen")
     (TMP / "bin").mkdir(parents=True, exist_ok=True)
@@ -795,6 +800,7 @@ def outside_untouched() -> None:
 def one(function: Callable[[Container], None]) -> str:
     """What is wrong; nothing if all is well."""
     faults = []
+    signal.alarm(3 * PATIENCE)
     try:
         web = Container("web")
         try:
@@ -807,6 +813,7 @@ def one(function: Callable[[Container], None]) -> str:
         faults.append(str(mismatch))
     except Exception:  # pylint: disable=broad-except
         faults.append(traceback.format_exc())
+    signal.alarm(0)
     return "\n".join(faults)
 
 
