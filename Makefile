@@ -4,13 +4,13 @@
 # TREE=DIR   a 7.3 tree of your own (directory, git checkout or tarball) instead
 #            of Debian's; it is copied, never touched
 # WORK=DIR   the git work tree for work and refresh
-# ARGS=GLOB  kselftest: the programs to run
+# ARGS=GLOB  kselftest: the programs to run; programs: the tests
 # JOBS=N     parallel compile jobs, all processors by default
 
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest programs lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -38,6 +38,9 @@ kunit: ## the in-kernel unit tests
 
 kselftest: ## the system call tests, in the guest
 	$(verb) scripts/job.sh kselftest base --timeout 1200
+
+programs: ## real programs in a container, in a guest of Debian packages
+	$(verb) scripts/debian.sh programs
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

@@ -50,11 +50,18 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
     cpu = ["-accel", "kvm", "-cpu", "host"]
     if accel == "tcg":
         cpu = ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    # Without PCI a disk needs virtio-mmio, which only microvm has.
+    machine = ["-machine", "pc"]
+    if args.disk:
+        machine = ["-machine", "microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=on"]
+    for number, disk in enumerate(args.disk):
+        machine += ["-drive", f"if=none,id=disk{number},format=raw,readonly=on,file={disk}"]
+        machine += ["-device", f"virtio-blk-device,drive=disk{number}"]
     return [
         # A guest does not outlive this program, however that ends.
         *("setpriv", "--pdeathsig", "KILL"),
         *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot"),
-        *("-machine", "pc", *cpu, "-smp", f"{args.smp},sockets={args.smp},cores=1,threads=1", "-m", args.memory),
+        *(*machine, *cpu, "-smp", f"{args.smp},sockets={args.smp},cores=1,threads=1", "-m", args.memory),
         *("-kernel", str(args.kernel), "-initrd", str(args.initrd)),
         *("-append", " ".join(append)),
     ]
@@ -159,6 +166,8 @@ def main() -> int:
     parser.add_argument("--kernel", type=Path, required=True)
     parser.add_argument("--initrd", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--disk", action="append", default=[], type=Path,
+                        help="a squashfs: the guest's root; read only")
     parser.add_argument("--job", default="off", help="a file of ci/guest/jobs")
     parser.add_argument("--args", default="", help="passed to the job as JOB_ARGS; no blanks")
     parser.add_argument("--timeout", type=int, default=300, help="seconds")

@@ -6,12 +6,12 @@
 src=$1 image=$2 initrd=$3 job=$4 log=$5
 shift 5
 show=job
-case $job in kunit | kselftest) show=none ;; esac
+case $job in kunit | kselftest | programs) show=none ;; esac
 
 status=0
 "$root/scripts/boot.py" --kernel "$image" --initrd "$initrd" --job "$job" --log "$log" \
 	--show "$show" "$@" || status=1
-case $job in kunit | kselftest)
+case $job in kunit | kselftest | programs)
 	tr -d '\r' < "$log" > "$log.ktap"
 	"$root/scripts/ktap.py" "$src" "$log.ktap" || status=1 ;;
 esac

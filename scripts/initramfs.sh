@@ -10,7 +10,7 @@ programs=(/bin/dash /usr/bin/ps /usr/bin/pgrep /usr/bin/pkill)
 
 # What the image is made of; the key of the cache.
 inputs() {
-	sha256sum "$0" "$guest/init" "$guest"/jobs/* "$guest"/*.c
+	sha256sum "$0" "$guest/init" "$guest"/jobs/* "$guest"/*.c "$guest"/*.py
 	sha256sum /bin/bash-static /bin/busybox "${programs[@]}"
 	[[ ! -d $selftests/pidspace ]] || {
 		find "$selftests/pidspace" "$src/include/uapi" -type f -print0 |
@@ -44,7 +44,7 @@ pack() {
 	# shellcheck disable=SC2064
 	trap "rm -rf '$work'" EXIT
 	local fs=$work/root
-	mkdir -p "$fs"/{bin,sbin,usr/bin,usr/sbin,etc,dev,proc,sys,tmp,root,jobs}
+	mkdir -p "$fs"/{bin,sbin,usr/bin,usr/sbin,etc,dev,proc,sys,tmp,root,jobs,disk,mnt}
 	cp /bin/busybox "$fs/bin/"
 	cp /bin/bash-static "$fs/bin/bash"
 	local applet
@@ -59,7 +59,7 @@ pack() {
 		install -D "$lib" "$fs$lib"
 	done
 	cp "$guest/init" "$fs/init"
-	cp "$guest"/jobs/* "$fs/jobs/"
+	cp "$guest"/jobs/* "$guest"/*.py "$fs/jobs/"
 	gcc -static -O2 -Wall -Wextra -Werror -pthread -o "$fs/bin/pidspace-demo" "$guest"/*.c >&2
 	kselftests "$fs/kselftest"
 	find "$fs" -exec touch -h -d @0 {} +

@@ -60,6 +60,20 @@ version_of() { # DIR: 7.3.4
 
 has_patches() { grep -q '^[^#[:space:]]' "$series" 2>/dev/null; }
 
+# find_mirror: set mirror and key to the Debian mirror that the machine's apt uses
+# and what its signatures are checked with.
+find_mirror() {
+	local origin label uri
+	mirror='' key=/usr/share/keyrings/debian-archive-keyring.gpg
+	[[ -e $key ]] || key=/etc/apt/trusted.gpg.d
+	# shellcheck disable=SC2016  # apt expands these
+	while IFS='|' read -r origin label uri; do
+		[[ $origin == Debian && $label == Debian || -z $mirror && $uri == */debian/ ]] || continue
+		mirror=$uri
+	done < <(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages')
+	[[ $mirror ]]
+}
+
 # kmake SRC OUT ARG...: the kernel's make with our compilers.
 kmake() {
 	local src=$1 out=$2

@@ -45,7 +45,7 @@ shell() {
 }
 
 python() {
-	local files=("$root"/scripts/*.py "$root"/ci/tests/*.py) file
+	local files=("$root"/scripts/*.py "$root"/ci/tests/*.py "$root"/ci/guest/*.py) file
 	for file in "${files[@]}"; do
 		python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file" || return
 	done

@@ -1,11 +1,14 @@
 #!/bin/bash
-# setup.sh: install what is missing of ci/packages.txt (Debian, root), and the
-# bindgen the kernel wants into the cache. Says what is missing where it may not.
+# setup.sh [LIST]: install what is missing of ci/packages.txt, and of LIST if
+# there is one (Debian, root), and the bindgen the kernel wants into the cache.
+# Says what is missing where it may not.
 . "$(dirname "$0")/lib.sh"
+
+lists=("$root/ci/packages.txt" "$@")
 
 available() { [[ -n $(apt-cache madison "$1" 2>/dev/null) ]]; }
 
-# The lines of packages.txt of which no alternative is installed.
+# The lines of the lists of which no alternative is installed.
 missing() {
 	local line alternative present
 	present=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
@@ -15,7 +18,7 @@ missing() {
 			! grep -qxF "$alternative" <<< "$present" || continue 2
 		done
 		echo "$line"
-	done < "$root/ci/packages.txt"
+	done < <(cat "${lists[@]}")
 	# Whose cargo it is does not matter: it builds bindgen and the host tests.
 	command -v cargo >/dev/null || echo 'cargo-web|cargo'
 }
@@ -44,7 +47,7 @@ install_packages() {
 	[[ ${SKIP_PACKAGES:-} != 1 ]] || return 0
 	command -v dpkg-query >/dev/null || {
 		say "this is not Debian; it needs what Debian calls:"
-		grep -v '^\(#\|$\)' "$root/ci/packages.txt" | paste -sd' ' | fold -sw 76 | sed 's/^/  /' >&2
+		grep -hv '^\(#\|$\)' "${lists[@]}" | paste -sd' ' | fold -sw 76 | sed 's/^/  /' >&2
 		die "install these, then say SKIP_PACKAGES=1"
 	}
 	mapfile -t lines < <(missing)
@@ -61,7 +64,7 @@ install_packages() {
 				continue 2
 			fi
 		done
-		die "no source of packages here has $line (it is in ci/packages.txt)"
+		die "no source of packages here has $line (it is in ${lists[*]#"$root/"})"
 	done
 	apt install --no-install-recommends "${chosen[@]}" || {
 		tail -n 20 "$log" >&2

@@ -16,15 +16,8 @@ check_version() { # DIR WHAT
 # with an apt configuration of its own: the machine's is left alone. The mirror
 # is the one the machine uses.
 fetch() {
-	local dir=$1 origin label uri suite options mirror='' key=''
-	# shellcheck disable=SC2016  # apt expands these
-	while IFS='|' read -r origin label uri; do
-		[[ $origin == Debian && $label == Debian || -z $mirror && $uri == */debian/ ]] || continue
-		mirror=$uri
-	done < <(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages')
-	[[ -n $mirror ]] || die "apt knows no Debian mirror; give a $kernel.y tree: make TREE=DIR ..."
-	key=/usr/share/keyrings/debian-archive-keyring.gpg
-	[[ -e $key ]] || key=/etc/apt/trusted.gpg.d
+	local dir=$1 suite options mirror key
+	find_mirror || die "apt knows no Debian mirror; give a $kernel.y tree: make TREE=DIR ..."
 	for suite in trixie-backports forky sid; do
 		rm -rf "$dir/apt"
 		mkdir -p "$dir"/apt/{state/lists/partial,cache/archives/partial}

@@ -43,3 +43,17 @@ class Verdict(unittest.TestCase):
             with contextlib.redirect_stdout(out):
                 boot.watch([sys.executable, "-c", script], args)
             self.assertEqual(out.buffer.getvalue(), b"seen\n")  # type: ignore[attr-defined]
+
+
+class Qemu(unittest.TestCase):
+    def command(self, *disks: str) -> str:
+        args = argparse.Namespace(
+            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", disk=[*map(Path, disks)]
+        )
+        return " ".join(boot.qemu(args, "kvm"))
+
+    def test_disk(self) -> None:
+        self.assertIn("-machine pc ", self.command())
+        command = self.command("x.squashfs")
+        self.assertIn("-machine microvm,", command)
+        self.assertRegex(command, r"-drive \S*readonly=on,file=x\.squashfs ")
