@@ -11,7 +11,7 @@
 export TREE WORK ARGS JOBS FULL
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest programs lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest programs demo-criu lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -42,6 +42,9 @@ kselftest: ## the system call tests, in the guest
 
 programs: ## real programs in a container, in a guest of Debian packages
 	$(verb) scripts/debian.sh programs
+
+demo-criu: ## checkpoint in one container, restart in others, with Debian's criu
+	$(verb) scripts/demo-criu.sh
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

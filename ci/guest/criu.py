@@ -23,6 +23,7 @@ from container import Container, Process, processes, rows, run, wait_for
 DIR = Path("/tmp/criu")
 IMAGES = DIR / "images"
 FIRST = 20001  # the vpid of the tree's top
+THREADS = 13  # in the tree
 DISK = Path("/dev/vdb")
 Report = dict[str, dict[str, Any]]
 
@@ -67,7 +68,7 @@ class Tree:
             old.unlink()
         top = self.where.host(FIRST) if self.where else FIRST
         os.kill(top, getattr(signal, f"SIG{sign}"))
-        path = wait_for("the tree's report", lambda: list(DIR.glob("report-?")))[0]
+        path = wait_for("the tree's report", lambda: list(DIR.glob("report-*[0-9]")))[0]
         report: Report = json.loads(path.read_text(encoding="ascii"))
         return report
 
@@ -77,7 +78,7 @@ class Tree:
             found = self.where.members()
         else:
             found = processes()
-        return {p.pid: p for p in found if FIRST <= p.pid < FIRST + 100}
+        return {p.pid: p for p in found if FIRST <= p.pid < FIRST + THREADS}
 
     def tids(self) -> set[int]:
         """All of its threads, by the host's view."""
@@ -94,7 +95,8 @@ class Tree:
             (name,) = [n for n, r in report.items() if r["pid"] == pid] or ["?"]
             host = self.where.host(pid) if self.where else pid
             tids = " ".join(map(str, report[name].get("tids", [])[1:])) if name in report else ""
-            print(f"    {name:10} {pid:6} {p.ppid:6} {p.pgid:6} {p.sid:6}  {p.state:5} {host:9}  {tids}")
+            row = f"    {name:10} {pid:6} {p.ppid:6} {p.pgid:6} {p.sid:6}  {p.state:5} {host:9}  {tids}"
+            print(row.rstrip())
         print(flush=True)
 
 
@@ -167,9 +169,12 @@ def criu(where: Optional[Container], arguments: str) -> tuple[bool, str]:
 def restore(where: Optional[Container]) -> tuple[bool, str]:
     """As often as wanted: the open file must be as it was at the dump."""
     (DIR / "log").write_bytes((IMAGES / "log").read_bytes())
+    # criu's own helpers must not sit on the tree's numbers.
+    command = f"echo {FIRST + 9999} > /proc/sys/kernel/ns_last_pid"
     if where:
-        # criu's own helpers must not sit on the tree's numbers.
-        where.sh(f"echo {FIRST + 9999} > /proc/sys/kernel/ns_last_pid")
+        where.sh(command)
+    else:
+        run("sh", "-c", command)
     return criu(where, "restore --restore-detached")
 
 
@@ -222,13 +227,13 @@ def dump(a: Container) -> Optional[Report]:
 
 def take(before: Report) -> dict[int, subprocess.Popen[bytes]]:
     heading("3. The host takes those very numbers")
-    takers = {}
+    takers: dict[int, subprocess.Popen[bytes]] = {}
     for pid in sorted(pids_of(before)):
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1), encoding="ascii")
         process = subprocess.Popen(["sleep", "1000000"])
         check("the number of the host's process", pid, process.pid)
         takers[process.pid] = process
-    print(textwrap.indent(run("ps", "-o", "pid,ppid,comm", "-p", ",".join(map(str, takers))), "    "), "\n")
+    print(textwrap.indent(run("ps", "-o", "pid,ppid,comm", "-p", ",".join(map(str, takers))), "    "), end="\n\n")
     return takers
 
 

@@ -192,7 +192,7 @@ def counter(channel: socket.socket) -> None:
 
 def keeper(channel: socket.socket, path: Path) -> None:
     """An open file with an offset."""
-    log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     os.write(log, b"first half, ")
 
     def act(go_on: bool) -> Answer:
