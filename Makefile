@@ -6,9 +6,8 @@
 # WORK=DIR   the git work tree for work and refresh
 # ARGS=GLOB  kselftest: the programs to run; programs: the tests
 # JOBS=N     parallel compile jobs, all processors by default
-# FULL=1     test: the debug kernel, and one with the series off, as well
 
-export TREE WORK ARGS JOBS FULL
+export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
 .PHONY: help run test tree build image shell kunit kselftest programs demo-criu lint work refresh rfc clean

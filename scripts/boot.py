@@ -59,6 +59,8 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
         machine += ["-drive", f"if=none,id=disk{number},format=raw,{disk}"]
         machine += ["-device", f"virtio-blk-device,drive=disk{number}"]
     return [
+        # A guest does not outlive this program, however that ends.
+        *("setpriv", "--pdeathsig", "KILL"),
         *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot"),
         *(*machine, *cpu, "-smp", f"{args.smp},sockets={args.smp},cores=1,threads=1", "-m", args.memory),
         *("-kernel", str(args.kernel), "-initrd", str(args.initrd)),

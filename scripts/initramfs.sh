@@ -6,7 +6,7 @@
 src=$1 out=$2
 selftests=$src/tools/testing/selftests
 guest=$root/ci/guest
-programs=(/usr/bin/ps /usr/bin/pgrep /usr/bin/pkill)
+programs=(/bin/dash /usr/bin/ps /usr/bin/pgrep /usr/bin/pkill)
 
 # What the image is made of; the key of the cache.
 inputs() {
@@ -54,6 +54,7 @@ pack() {
 	printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/sh\n' > "$fs/etc/passwd"
 	printf 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n' > "$fs/etc/group"
 	cp "${programs[@]}" "$fs/usr/bin/"
+	ln -s /usr/bin/dash "$fs/bin/dash"
 	ldd "${programs[@]}" | grep -o '/[^ ]*\.so[^ ]*' | sort -u | while read -r lib; do
 		install -D "$lib" "$fs$lib"
 	done

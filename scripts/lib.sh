@@ -33,8 +33,9 @@ with_lock() {
 		say "waiting for another run that holds $cache/.lock-$lock"
 		flock "$lockfd"
 	fi
-	# Background children (ccache, qemu) must not keep the lock.
-	"$@" {lockfd}>&-
+	# Children inherit the lock: when this shell is killed alone, the make that
+	# it has started goes on, and must not meet another one in the same place.
+	"$@"
 	exec {lockfd}>&-
 }
 

@@ -10,6 +10,7 @@ use super::{
 use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
+    fs::File,
     pid_namespace::PidNamespace,
     prelude::*,
     sync::{
@@ -29,16 +30,10 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    fn slot(ns: &PidNamespace) -> &Atomic<*mut c_void> {
-        // SAFETY: `ns` is valid as long as the reference that is returned, and `pidspace` of a
-        // namespace that others can see is accessed through `Atomic` only.
-        unsafe { Atomic::from_ptr(&raw mut (*ns.as_ptr()).pidspace) }
-    }
-
     /// Returns the container that `ns` is the view of.
     pub(crate) fn of(ns: &PidNamespace) -> Option<&Container> {
         base_of(ns)?;
-        let ptr = Self::slot(ns).load(Acquire);
+        let ptr = slot(ns).load(Acquire);
         if ptr.is_null() {
             return None;
         }
@@ -53,7 +48,7 @@ impl Container {
     ///
     /// Nobody has a reference on `view`, and no RCU reader that found it earlier is left.
     pub(crate) unsafe fn free(view: &PidNamespace) {
-        let ptr = Self::slot(view).load(Acquire);
+        let ptr = slot(view).load(Acquire);
         if !ptr.is_null() {
             // SAFETY: The slot is filled by `create()` only, and this is the last use.
             drop(unsafe { KBox::<Container>::from_foreign(ptr) });
@@ -69,6 +64,13 @@ impl Container {
     pub(crate) fn id(&self) -> Id {
         self.id
     }
+}
+
+/// What a namespace has for this code: a view its [`Container`], any other its [`Directory`].
+pub(crate) fn slot(ns: &PidNamespace) -> &Atomic<*mut c_void> {
+    // SAFETY: `ns` is valid as long as the reference that is returned, and `pidspace` of a
+    // namespace that others can see is accessed through `Atomic` only.
+    unsafe { Atomic::from_ptr(&raw mut (*ns.as_ptr()).pidspace) }
 }
 
 /// Returns the namespace that `ns` was carved from, if it is a view.
@@ -93,8 +95,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Checks what does not change behind the back of current.
-    fn new() -> Result<Self> {
+    /// Checks what does not change behind the back of current, which writes to `file`.
+    fn new(file: &File) -> Result<Self> {
         // SAFETY: A system call runs in task context, in a task that has a pid and namespaces.
         let (pid, active, for_children) = unsafe {
             let task = bindings::get_current();
@@ -110,8 +112,15 @@ impl Candidate {
         if base_of(&base).is_some() {
             return Err(EPERM);
         }
-        // SAFETY: A pid namespace holds a reference on its user namespace.
-        if !unsafe { bindings::ns_capable((*active).user_ns, bindings::CAP_SYS_ADMIN as c_int) } {
+        // Whoever opened the file has to have the capability as well: it could be the standard
+        // output of a privileged program, which would write a name without knowing.
+        // SAFETY: A pid namespace holds a reference on its user namespace, and `file` is valid.
+        let capable = unsafe {
+            let (user_ns, cap) = ((*active).user_ns, bindings::CAP_SYS_ADMIN as c_int);
+            bindings::ns_capable(user_ns, cap)
+                && bindings::file_ns_capable(file.as_ptr(), user_ns, cap)
+        };
+        if !capable {
             return Err(EPERM);
         }
         if for_children != active {
@@ -172,17 +181,17 @@ impl Drop for ReservedVpid<'_> {
     }
 }
 
-/// Creates container `name` with current as its root.
+/// Creates container `name` with current, which writes to `file`, as its root.
 ///
 /// # Errors
 ///
-/// `EPERM` if current is a member of a container, or has no `CAP_SYS_ADMIN` in the user namespace
-/// that owns its pid namespace; `EBUSY` if it has threads, children or tracees, or another pid
-/// namespace for its children; `EEXIST` if the name is in use; `ENOSPC` if there is no id left,
-/// or no pid namespace; `ENOMEM`; `ESRCH` if the pid namespace is being torn down. In all of these
-/// cases nothing has changed.
-pub(crate) fn create(name: Name) -> Result {
-    let candidate = Candidate::new()?;
+/// `EPERM` if current is a member of a container, or if it or the opener of `file` has no
+/// `CAP_SYS_ADMIN` in the user namespace that owns its pid namespace; `EBUSY` if it has threads,
+/// children or tracees, or another pid namespace for its children; `EEXIST` if the name is in
+/// use; `ENOSPC` if there is no id left, or no pid namespace; `ENOMEM`; `ESRCH` if the pid
+/// namespace is being torn down. In all of these cases nothing has changed.
+pub(crate) fn create(name: Name, file: &File) -> Result {
+    let candidate = Candidate::new(file)?;
     let dir = Directory::get_or_create(&candidate.base)?;
 
     // `insert()` decides, but this spares most losers a namespace.
@@ -199,7 +208,7 @@ pub(crate) fn create(name: Name) -> Result {
     let container = KBox::<Container>::new_uninit(GFP_KERNEL)?;
     let entry = dir.insert(name, &view, Reservation::new()?, |id| {
         let container = KBox::write(container, Container { name, id });
-        Container::slot(&view).store(container.into_foreign(), Release);
+        slot(&view).store(container.into_foreign(), Release);
     })?;
 
     let root = ReservedVpid::new(&view, Vpid::ROOT.as_raw())?;
@@ -218,8 +227,8 @@ pub(crate) fn create(name: Name) -> Result {
 ///
 /// As [`create()`], but `ENOENT` if there is no container of that name, `ESRCH` if it has just
 /// ended, `EAGAIN` if it has no vpid left.
-pub(crate) fn join(name: Name) -> Result {
-    let candidate = Candidate::new()?;
+pub(crate) fn join(name: Name, file: &File) -> Result {
+    let candidate = Candidate::new(file)?;
     let view = Directory::get(&candidate.base)
         .and_then(|dir| dir.find_name(&name))
         .ok_or(ENOENT)?;
@@ -228,26 +237,26 @@ pub(crate) fn join(name: Name) -> Result {
         return Err(ESRCH);
     }
 
-    // The former number, where it is a vpid and free. Where it is too large for a vpid nobody
-    // else has it in here, so that it can be an alias.
-    let former = ReservedVpid::new(&view, candidate.former);
-    match former {
-        Ok(former) if Vpid::new(candidate.former).is_some() => {
-            candidate.attach(&view, former.vnr, false, false)?;
-            former.keep();
-        }
-        Ok(former) => {
-            let vpid = ReservedVpid::new(&view, 0)?;
-            candidate.attach(&view, vpid.vnr, true, false)?;
-            vpid.keep();
-            former.keep();
-        }
-        Err(e) if e == EEXIST => {
-            let vpid = ReservedVpid::new(&view, 0)?;
-            candidate.attach(&view, vpid.vnr, false, false)?;
-            vpid.keep();
-        }
+    // The former number becomes the vpid, where it can be one and is free. Where it is too large
+    // for a vpid nobody else has it in here, so that it can be an alias.
+    let mut former = match ReservedVpid::new(&view, candidate.former) {
+        Ok(former) => Some(former),
+        Err(e) if e == EEXIST => None,
         Err(e) => return Err(e),
+    };
+    let own = match Vpid::new(candidate.former) {
+        Some(_) => former.take(),
+        None => None,
+    };
+    let vpid = match own {
+        Some(vpid) => vpid,
+        None => ReservedVpid::new(&view, 0)?,
+    };
+
+    candidate.attach(&view, vpid.vnr, former.is_some(), false)?;
+    vpid.keep();
+    if let Some(former) = former {
+        former.keep();
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! The containers of one pid namespace, by id and by name.
 
 use super::{
-    container::Container,
+    container::{slot, Container},
     id_pool::IdPool,
     layout::{HostPid, Id, Vpid},
     name::Name,
@@ -15,7 +15,7 @@ use kernel::{
     rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
     sync::{
         aref::ARef,
-        atomic::{Acquire, Atomic, Full},
+        atomic::{Acquire, Full},
         new_spinlock, rcu, SpinLock,
     },
     types::ForeignOwnable,
@@ -75,15 +75,9 @@ impl Directory {
         )
     }
 
-    fn slot(base: &PidNamespace) -> &Atomic<*mut c_void> {
-        // SAFETY: `base` is valid as long as the reference that is returned, and `pidspace` of a
-        // namespace that others can see is accessed through `Atomic` only.
-        unsafe { Atomic::from_ptr(&raw mut (*base.as_ptr()).pidspace) }
-    }
-
     /// Returns the directory of `base`, if it has had a container.
     pub(crate) fn get(base: &PidNamespace) -> Option<&Directory> {
-        let ptr = Self::slot(base).load(Acquire);
+        let ptr = slot(base).load(Acquire);
         if ptr.is_null() {
             return None;
         }
@@ -101,7 +95,7 @@ impl Directory {
         let ptr = Self::new()?.into_foreign();
         // Two may be at it; one of them has the directory that both use. The order `Full` makes
         // what `new()` wrote visible before the pointer to it.
-        if Self::slot(base)
+        if slot(base)
             .cmpxchg(core::ptr::null_mut(), ptr, Full)
             .is_err()
         {
@@ -118,7 +112,7 @@ impl Directory {
     /// `base` must not be a view, nobody has a reference on it, and no RCU reader that found it
     /// earlier is left.
     pub(crate) unsafe fn free(base: &PidNamespace) {
-        let ptr = Self::slot(base).load(Acquire);
+        let ptr = slot(base).load(Acquire);
         if !ptr.is_null() {
             // SAFETY: The slot is filled by `get_or_create()` only, and this is the last use.
             drop(unsafe { Pin::<KBox<Directory>>::from_foreign(ptr) });

@@ -66,9 +66,9 @@ impl Entry for ContainerFile {
         }
 
         if file.flags() & O_APPEND != 0 {
-            join(name)?;
+            join(name, file)?;
         } else {
-            create(name)?;
+            create(name, file)?;
         }
         Ok(count)
     }
