@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest programs lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest programs demo-criu criu-cases lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -41,6 +41,12 @@ kselftest: ## the system call tests, in the guest
 
 programs: ## real programs in a container, in a guest of Debian packages
 	$(verb) scripts/debian.sh programs
+
+demo-criu: ## checkpoint in one container, restart in others, with Debian's criu
+	$(verb) scripts/demo-criu.sh
+
+criu-cases: ## what criu brings back in a container and in a pid namespace (ARGS=costs: at what price)
+	$(verb) scripts/debian.sh criu-cases --memory 2G
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

@@ -54,8 +54,9 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
     machine = ["-machine", "pc"]
     if args.disk:
         machine = ["-machine", "microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=on"]
-    for number, disk in enumerate(args.disk):
-        machine += ["-drive", f"if=none,id=disk{number},format=raw,readonly=on,file={disk}"]
+    disks = [f"readonly=on,file={disk}" for disk in args.disk] + [f"file={disk}" for disk in args.data]
+    for number, disk in enumerate(disks):
+        machine += ["-drive", f"if=none,id=disk{number},format=raw,{disk}"]
         machine += ["-device", f"virtio-blk-device,drive=disk{number}"]
     return [
         # A guest does not outlive this program, however that ends.
@@ -168,6 +169,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--disk", action="append", default=[], type=Path,
                         help="a squashfs: the guest's root; read only")
+    parser.add_argument("--data", action="append", default=[], type=Path, help="a disk to write to")
     parser.add_argument("--job", default="off", help="a file of ci/guest/jobs")
     parser.add_argument("--args", default="", help="passed to the job as JOB_ARGS; no blanks")
     parser.add_argument("--timeout", type=int, default=300, help="seconds")

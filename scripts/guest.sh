@@ -5,14 +5,17 @@
 
 src=$1 image=$2 initrd=$3 job=$4 log=$5
 shift 5
-show=job
-case $job in kunit | kselftest | programs) show=none ;; esac
+show=job ktap=
+case $job in
+kunit | kselftest | programs) ktap=1 show=none ;;
+criu-cases) [[ " $* " == *' --args costs '* ]] || ktap=1 ;;
+esac
 
 status=0
 "$root/scripts/boot.py" --kernel "$image" --initrd "$initrd" --job "$job" --log "$log" \
 	--show "$show" "$@" || status=1
-case $job in kunit | kselftest | programs)
+[[ -z $ktap ]] || {
 	tr -d '\r' < "$log" > "$log.ktap"
-	"$root/scripts/ktap.py" "$src" "$log.ktap" || status=1 ;;
-esac
+	"$root/scripts/ktap.py" "$src" "$log.ktap" || status=1
+}
 exit $status

@@ -39,7 +39,7 @@ format() {
 }
 
 shell() {
-	shellcheck "$root"/scripts/*.sh "$root"/ci/tests/*.sh "$root/.ci/run"
+	shellcheck "$root"/scripts/*.sh "$root/.ci/run" || return
 	# busybox sh: POSIX plus local.
 	shellcheck -s dash "$root/ci/guest/init" "$root"/ci/guest/jobs/*
 }

@@ -35,6 +35,7 @@ rootfs() {
 		rm -rf --one-file-system "$dir"/*.dir "$dir"/*.tmp
 		export -f make_rootfs find_mirror die say
 		export suite list jobs root
+		# shellcheck disable=SC2016  # it is that bash which expands it
 		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc \
 			bash -euo pipefail -c 'make_rootfs "$1"' make_rootfs "$image" > "$log" 2>&1 || {
 			tail -n 20 "$log" >&2

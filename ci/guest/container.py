@@ -70,11 +70,11 @@ def rows() -> dict[str, tuple[int, int, int]]:
 class Container:
     """`bash`, and the container that it has entered by its own echo."""
 
-    def __init__(self, name: str, redirect: str = ">", command: str = "bash --norc") -> None:
+    def __init__(self, name: str, start: Optional[list[str]] = None) -> None:
         self.name = name
         self.pending = b""
         self.bash = subprocess.Popen(
-            ["sh", "-c", f"echo {name} {redirect} /proc/container && exec {command}"],
+            start or ["sh", "-c", f"echo {name} > /proc/container && exec bash --norc"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -86,7 +86,7 @@ class Container:
         assert self.bash.stdout
         self.output.register(self.bash.stdout, selectors.EVENT_READ)
         self.sh(":")
-        self.id = rows()[name][0]
+        self.id = 0 if start else rows()[name][0]
 
     def sh(self, command: str, patience: float = PATIENCE) -> str:
         """Type a line at the container's root; what it printed, less the last newline."""

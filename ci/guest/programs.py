@@ -361,9 +361,11 @@ def htop(web: Container) -> None:
         wait_for("htop", shown, 60)
     except Mismatch as e:
         raise Mismatch(f"{e}: {web.members()} on the screen as {seen}") from e
-    # It kills by number: search, F9, signal 15.
+    # It kills by number: search, k, signal 15.
     before = web.named("napper")
-    web.sh("tmux -L web send-keys -l '/napper'; tmux -L web send-keys Enter F9 Enter")
+    web.sh("tmux -L web send-keys -l '/napper'; tmux -L web send-keys Enter; tmux -L web send-keys k")
+    wait_for("htop's signals", lambda: "Send signal" in web.sh("tmux -L web capture-pane -p"))
+    web.sh("tmux -L web send-keys Enter")
     wait_for("htop to kill one", lambda: len(web.named("napper")) == 1)
     equal("it was one of them", True, set(web.named("napper")) < set(before))
     web.sh("tmux -L web send-keys q")

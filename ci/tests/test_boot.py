@@ -48,7 +48,7 @@ class Verdict(unittest.TestCase):
 class Qemu(unittest.TestCase):
     def command(self, *disks: str) -> str:
         args = argparse.Namespace(
-            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", disk=[*map(Path, disks)]
+            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", disk=[*map(Path, disks)], data=[]
         )
         return " ".join(boot.qemu(args, "kvm"))
 
