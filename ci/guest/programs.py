@@ -348,7 +348,7 @@ def fuser(web: Container) -> None:
 @test("htop")
 def htop(web: Container) -> None:
     nappers(web)
-    web.sh("tmux -L web new-session -d -x 120 -y 50 'htop --no-color'")
+    web.sh("tmux -L web new-session -d -x 120 -y 50 'htop --no-color --sort-key=PID'")
     web.wait_named("htop")
     seen: list[Any] = []
 
@@ -363,9 +363,10 @@ def htop(web: Container) -> None:
         raise Mismatch(f"{e}: {web.members()} on the screen as {seen}") from e
     # It kills by number: search, k, signal 15.
     before = web.named("napper")
-    web.sh("tmux -L web send-keys -l '/napper'; tmux -L web send-keys Enter; tmux -L web send-keys k")
-    wait_for("htop's signals", lambda: "Send signal" in web.sh("tmux -L web capture-pane -p"))
-    web.sh("tmux -L web send-keys Enter")
+    # Spelt, so that what types it does not match it, and in steps.
+    for keys, shows in ("/ n a p p e r", "Search: napper"), ("Enter k", "Send signal"), ("Enter", ""):
+        web.sh(f"tmux -L web send-keys {keys}")
+        wait_for(shows, lambda text=shows: text in web.sh("tmux -L web capture-pane -p"))  # type: ignore[misc]
     wait_for("htop to kill one", lambda: len(web.named("napper")) == 1)
     equal("it was one of them", True, set(web.named("napper")) < set(before))
     web.sh("tmux -L web send-keys q")
