@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest programs demo-criu criu-cases lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -38,6 +38,9 @@ kunit: ## the in-kernel unit tests
 
 kselftest: ## the system call tests, in the guest
 	$(verb) scripts/job.sh kselftest base --timeout 1200
+
+mutate: ## take lines out of the kernel part and see kselftests fail (ARGS=BATCH)
+	$(verb) scripts/mutate.py $(ARGS)
 
 programs: ## real programs in a container, in a guest of Debian packages
 	$(verb) scripts/debian.sh programs

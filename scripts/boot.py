@@ -22,6 +22,8 @@ from splats import Scanner
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pidspace"
 START = re.compile(rb"guest: start (\S+)")
 EXIT = re.compile(rb"guest: exit (\d+)")
+# How long the machine may take to go off when the job has ended, in seconds.
+GRACE = 20
 # kunit needs the informational messages; nobody else wants them on the console.
 LOGLEVEL = {"kunit": 7}
 
@@ -45,6 +47,8 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
         *([f"pidspace.args={args.args}"] if args.args else []),
         *(["kunit.enable=1 kunit.autorun=1"] if args.job == "kunit" else []),
         *(tsc_parameters() if accel == "tcg" else []),
+        # microvm has no keyboard controller to reset it by.
+        *(["reboot=t"] if args.disk else []),
         *args.append,
     ]
     cpu = ["-accel", "kvm", "-cpu", "host"]
@@ -98,8 +102,9 @@ def kvm_works(args: argparse.Namespace) -> bool:
 
 def watch(command: list[str], args: argparse.Namespace) -> bool:
     """Run qemu, copy its console to the log and, from the job's start on, to the
-    user. Returns False when the time is over."""
+    user. Returns False when the time is over and the job has not ended."""
     deadline = time.monotonic() + args.timeout
+    ended = False
     shown = args.show == "all"
     with (
         args.log.open("wb") as log,
@@ -126,6 +131,9 @@ def watch(command: list[str], args: argparse.Namespace) -> bool:
                 log.flush()
                 *lines, pending = (pending + data).split(b"\n")
                 for line in lines:
+                    if not ended and EXIT.search(line):
+                        ended = True
+                        deadline = time.monotonic() + GRACE
                     if args.show == "job" and EXIT.search(line):
                         shown = False
                     if shown:
@@ -133,7 +141,7 @@ def watch(command: list[str], args: argparse.Namespace) -> bool:
                         sys.stdout.buffer.flush()
                     if args.show == "job" and START.search(line):
                         shown = True
-            return False
+            return ended
         finally:
             proc.kill()
 

@@ -10,7 +10,7 @@ programs=(/bin/dash /usr/bin/ps /usr/bin/pgrep /usr/bin/pkill)
 
 # What the image is made of; the key of the cache.
 inputs() {
-	sha256sum "$0" "$guest/init" "$guest"/jobs/* "$guest"/*.c "$guest"/*.py
+	sha256sum "$0" "$guest/init" "$guest"/jobs/* "$guest"/*.c "$guest"/*.py "$guest"/preload/*.c
 	sha256sum /bin/bash-static /bin/busybox "${programs[@]}"
 	[[ ! -d $selftests/pidspace ]] || {
 		find "$selftests/pidspace" "$src/include/uapi" -type f -print0 |
@@ -61,6 +61,9 @@ pack() {
 	cp "$guest/init" "$fs/init"
 	cp "$guest"/jobs/* "$guest"/*.py "$fs/jobs/"
 	gcc -static -O2 -Wall -Wextra -Werror -pthread -o "$fs/bin/pidspace-demo" "$guest"/*.c >&2
+	# Without a libc of its own: it is loaded into programs of the disk's Debian.
+	gcc -shared -fPIC -nostdlib -O2 -Wall -Wextra -Werror -o "$fs/jobs/set_tid_1.so" \
+		"$guest"/preload/set_tid_1.c >&2
 	kselftests "$fs/kselftest"
 	find "$fs" -exec touch -h -d @0 {} +
 	(cd "$fs" && find . -print0 | sort -z |
