@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -48,8 +48,11 @@ programs: ## real programs in a container, in a guest of Debian packages
 demo-criu: ## checkpoint in one container, restart in others, with Debian's criu
 	$(verb) scripts/demo-criu.sh
 
-criu-cases: ## what criu brings back in a container and in a pid namespace (ARGS=costs: at what price)
+criu-cases: ## what criu brings back in a container and in a pid namespace
 	$(verb) scripts/debian.sh criu-cases --memory 2G
+
+criu-costs: ## what dump and restore cost in a container, in a pid namespace, and the ratio
+	$(verb) env ARGS=costs scripts/debian.sh criu-cases --memory 2G --icount --timeout 3000
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

@@ -59,7 +59,7 @@ class Verdict(unittest.TestCase):
 class Qemu(unittest.TestCase):
     def command(self, *disks: str) -> str:
         args = argparse.Namespace(
-            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", disk=[*map(Path, disks)], data=[]
+            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", icount=False, disk=[*map(Path, disks)], data=[]
         )
         return " ".join(boot.qemu(args, "kvm"))
 
