@@ -4,7 +4,7 @@
 # TREE=DIR   a 7.3 tree of your own (directory, git checkout or tarball) instead
 #            of Debian's; it is copied, never touched
 # WORK=DIR   the git work tree for work and refresh
-# ARGS=GLOB  kselftest: the programs to run; programs: the tests
+# ARGS=GLOB  kselftest: the programs to run; programs: the tests; rfc: a section
 # JOBS=N     parallel compile jobs, all processors by default
 
 export TREE WORK ARGS JOBS
@@ -57,7 +57,7 @@ work: ## a git work tree with one commit a patch
 refresh: ## regenerate patches/, series and rust/ from the work tree
 	$(verb) scripts/refresh.sh
 
-rfc: ## the series as mail, signed off by you, with a cover letter to fill in
+rfc: ## the series as mail, signed off by you, with a cover letter to fill in (ARGS=leaks: one section)
 	$(verb) scripts/rfc.sh
 
 -include scripts/sweep.mk
