@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest programs demo-criu criu-cases same lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest programs demo-criu criu-cases leaks same lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -47,6 +47,9 @@ demo-criu: ## checkpoint in one container, restart in others, with Debian's criu
 
 criu-cases: ## what criu brings back in a container and in a pid namespace (ARGS=costs: at what price)
 	$(verb) scripts/debian.sh criu-cases --memory 2G
+
+leaks: ## the tests of the first section, on a kernel that has all that they look at
+	@ARGS='leak*' scripts/verb.sh $@ scripts/job.sh kselftest leaks --timeout 1200 --append numa=fake=2
 
 same: ## mainline's selftests: as on the pristine kernel, and in a container as in a pid namespace
 	$(verb) scripts/same.sh
