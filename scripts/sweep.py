@@ -2,9 +2,11 @@
 """Generate the patches that turn raw task->pid and task->tgid into accessors.
 
 In a pristine 7.3.y tree, in this order:
-  1. Coccinelle with ci/sweep/task-pid.cocci on every file that may have one;
-  2. where spatch does not parse, in macros mostly: current->pid, for current is
-     always a task, and the tasks that TP_PROTO() names in a tracepoint;
+  1. Coccinelle with ci/sweep/task-pid.cocci on the files that have an access that
+     step 2 does not see and ci/sweep/known does not know; with --all, which takes
+     five times as long, on every file that has a member of that name;
+  2. current->pid, for current is always a task, also where spatch does not parse:
+     in macros; and the tasks that TP_PROTO() names in a tracepoint;
   3. ci/sweep/compiler-finds: the others that only a compiler could type;
   4. ci/sweep/finish.patch: what a person made of alignment and long lines.
 Then whatever still looks like a raw access, and is not in ci/sweep/known, is
@@ -33,7 +35,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pidspa
 KERNEL = "7.3"
 EXACT = "7.3.4"
 TOP = ("arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net "
-       "samples security sound usr virt").split()
+       "samples security sound tools/testing/selftests/bpf/test_kmods usr virt").split()
 ACCESS = r"(?:->|\.)\s*(?:pid|tgid)\b"
 COMMENT_OR_STRING = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"'
 ACCESSOR = {"pid": "task_pid_nr", "tgid": "task_tgid_nr"}
@@ -231,6 +233,12 @@ def sub_tracepoints(text: str) -> str:
     return done
 
 
+def sub_untyped(text: str) -> str:
+    """Step 2."""
+    text, _ = sub_accesses(text, "current")
+    return sub_tracepoints(text)
+
+
 def read(path: Path) -> str:
     """A source file, byte for byte: a few are not UTF-8."""
     return path.read_bytes().decode("latin-1")
@@ -276,21 +284,23 @@ def accesses(line: str) -> list[str]:
     return found
 
 
-def convert(tree: Path, work: Path, jobs: int) -> tuple[list[str], list[str]]:
+def convert(tree: Path, work: Path, jobs: int, whole: bool) -> tuple[list[str], list[str]]:
     """Run the steps; return the candidates, and what is left for a person."""
     candidates = sorted(grep(tree, ACCESS) - SKIP)
     digest = hashlib.sha256((SWEEP / "task-pid.cocci").read_bytes())
+    given = []
     for file in candidates:
-        digest.update(file.encode() + hashlib.sha256((tree / file).read_bytes()).digest())
         (work / file).parent.mkdir(parents=True, exist_ok=True)
-        (work / file).write_bytes((tree / file).read_bytes())
+        write(work / file, sub_untyped(read(tree / file)))
+        if whole or leftovers(work, [file]):
+            given.append(file)
+            digest.update(file.encode() + hashlib.sha256((tree / file).read_bytes()).digest())
+    for file in given:
+        write(work / file, read(tree / file))
     left = [f"spatch: {line}" for line in
-            patch(work, coccinelle(tree, candidates, digest.hexdigest()[:16], jobs), 0)]
-
-    for file in candidates:
-        text = sub_casts(read(work / file), read(tree / file))
-        text, _ = sub_accesses(text, "current")
-        write(work / file, sub_tracepoints(text))
+            patch(work, coccinelle(tree, given, digest.hexdigest()[:16], jobs), 0)]
+    for file in given:
+        write(work / file, sub_untyped(sub_casts(read(work / file), read(tree / file))))
     for file, expression in rules("compiler-finds"):
         count = 0
         if (work / file).is_file():
@@ -366,6 +376,8 @@ def main() -> None:
     parser.add_argument("--out", default=os.environ.get("OUT"), type=Path,
                         help="where the patches go (default: the cache)")
     parser.add_argument("--check", action="store_true", help="compare with patches/ instead")
+    parser.add_argument("--all", action="store_true", dest="whole",
+                        help="all files to spatch, not only those with an access left to type")
     args = parser.parse_args()
     jobs = int(os.environ.get("JOBS") or os.cpu_count() or 1)
 
@@ -374,7 +386,7 @@ def main() -> None:
     say(f"sweep: Linux {version} in {tree}")
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         work = Path(scratch)
-        candidates, left = convert(tree, work, jobs)
+        candidates, left = convert(tree, work, jobs, args.whole)
         for line in left:
             say(f"  left: {line}")
         if args.check:
