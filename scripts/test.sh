@@ -109,7 +109,10 @@ kernel_steps() {
 		step 20 'pid.o with the series off' "$s/same-size.sh" kernel/pid.o || true
 	fi
 }
-if step 15 'patches apply' "$s/tree.sh"; then kernel_steps; fi
+if step 15 'patches apply' "$s/tree.sh"; then
+	! has_patches || step 5 'map of the boundary' "$s/boundary.py" --check "$tree" || true
+	kernel_steps
+fi
 
 summary="$passed passed, $failed failed"
 ((!skipped)) || summary+=", $skipped skipped"
