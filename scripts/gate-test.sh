@@ -1,7 +1,8 @@
 #!/bin/bash
 # gate-test.sh: show that raw access to a task's pid or tgid does not compile, in
 # every form, and that the accessors do; with clang and with gcc, and in Rust.
-# SRC=DIR takes that kernel tree instead of the prepared one.
+# SRC=DIR takes that kernel tree instead of the prepared one, OUT=DIR says where it
+# has been built already.
 . "$(dirname "$0")/lib.sh"
 
 [[ -n ${SRC:-} ]] || "$root/scripts/tree.sh"
@@ -119,9 +120,13 @@ prepare() {
 	LAX=1 "$root/scripts/config.sh" "$src" "$out" base
 	build_objects "$src" "$out" "$cache/log/gate-clang.log" prepare
 }
-out=$builds/base
-[[ -z ${SRC:-} ]] || out=$cache/build/gate-clang
-with_lock "build-${place##*/}-base" prepare
+if [[ -n ${SRC:-} && -n ${OUT:-} ]]; then
+	out=$OUT
+else
+	out=$builds/base
+	[[ -z ${SRC:-} ]] || out=$cache/build/gate-clang
+	with_lock "build-${place##*/}-base" prepare
+fi
 make=(make -C "$src" O="$out" ARCH=x86_64 LLVM="-$llvm" RUSTC=/usr/bin/rustc
 	BINDGEN="$cache/bindgen/bin/bindgen")
 test_compiler "clang $llvm" "$out"

@@ -1,6 +1,6 @@
 # The first patches of the series; ci/sweep/ has what they are generated from.
 export SRC OUT NAMES
-.PHONY: sweep sweep-check sweep-objects gate-test
+.PHONY: sweep sweep-check sweep-objects gate-test bpf
 
 sweep: ## generate the accessor patches from a pristine TREE into OUT
 	$(verb) scripts/sweep.py
@@ -13,3 +13,6 @@ sweep-objects: ## compile what the sweep touches before and after, and compare (
 
 gate-test: ## show that raw task->pid does not compile
 	$(verb) scripts/gate-test.sh
+
+bpf: ## a BPF program reads task->pid by name, in a guest
+	$(verb) scripts/bpf.sh

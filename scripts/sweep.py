@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Generate the patches that turn raw task->pid and task->tgid into accessors.
 
-In a pristine 7.3.y tree, in this order:
-  1. Coccinelle with ci/sweep/task-pid.cocci on the files that have an access that
-     step 2 does not see and ci/sweep/known does not know; with --all, which takes
-     five times as long, on every file that has a member of that name;
+In a pristine 7.3.y tree:
+  1. Coccinelle with ci/sweep/task-pid.cocci, where the other steps leave something
+     that ci/sweep/known does not know; first without headers, which is quick, and
+     where that is not enough with all of them;
   2. current->pid, for current is always a task, also where spatch does not parse:
      in macros; and the tasks that TP_PROTO() names in a tracepoint;
   3. ci/sweep/compiler-finds: the others that only a compiler could type;
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,6 +40,9 @@ TOP = ("arch block certs crypto drivers fs include init io_uring ipc kernel lib 
 ACCESS = r"(?:->|\.)\s*(?:pid|tgid)\b"
 COMMENT_OR_STRING = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"'
 ACCESSOR = {"pid": "task_pid_nr", "tgid": "task_tgid_nr"}
+# Who needs no more than the types in the file itself, and who its headers' too.
+NO_INCLUDES = ["--no-includes"]
+ALL_INCLUDES = ["--recursive-includes", "--include-headers-for-types"]
 # The accessors themselves.
 SKIP = {"include/linux/pid.h"}
 
@@ -53,6 +57,7 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+@cache
 def rules(name: str) -> list[list[str]]:
     """The lines of a file of ci/sweep, split at tabs."""
     lines = (SWEEP / name).read_text().splitlines()
@@ -139,13 +144,14 @@ def grep(tree: Path, pattern: str) -> set[str]:
     return {f for f in run.stdout.splitlines() if "/generated/" not in f and ".mod.c" not in f}
 
 
-def spatch(tree: Path, files: list[str], work: Path, name: str, arch: str) -> str:
+def spatch(tree: Path, files: list[str], work: Path, name: str, arch: str,
+           includes: list[str]) -> str:
     """The changes that Coccinelle makes to files, as a patch."""
     groups = work / f"{name}.groups"
     groups.write_text("\n\n".join(files) + "\n")
     run = subprocess.run(
         ["nice", "-n", "15", "spatch", "--sp-file", SWEEP / "task-pid.cocci", "-D", "patch",
-         "--very-quiet", "--no-scanner", "--recursive-includes", "--include-headers-for-types",
+         "--very-quiet", "--no-scanner", *includes,
          "--timeout", "300", "--max-width", "100",
          "-I", f"arch/{arch}/include", "-I", f"arch/{arch}/include/generated", "-I", "include",
          "-I", f"arch/{arch}/include/uapi", "-I", "include/uapi",
@@ -157,24 +163,28 @@ def spatch(tree: Path, files: list[str], work: Path, name: str, arch: str) -> st
     return run.stdout
 
 
-def coccinelle(tree: Path, candidates: list[str], key: str, jobs: int) -> str:
-    """Step 1, from the cache if these very files have been through it."""
-    work = CACHE / "sweep" / key
+def coccinelle(tree: Path, files: list[str], includes: list[str], jobs: int) -> str:
+    """What spatch makes of files, from the cache if it has seen these very files."""
+    digest = hashlib.sha256((SWEEP / "task-pid.cocci").read_bytes())
+    digest.update(" ".join(includes).encode())
+    for file in files:
+        digest.update(file.encode() + hashlib.sha256((tree / file).read_bytes()).digest())
+    work = CACHE / "sweep" / digest.hexdigest()[:16]
     result = work / "spatch.diff"
     if result.is_file():
-        say(f"  spatch: {result} has these files")
+        say(f"  spatch {includes[0]}: {result} has these {len(files)} files")
         return result.read_text("latin-1")
     work.mkdir(parents=True, exist_ok=True)
     lots: list[tuple[list[str], str, str]] = []
-    common = [f for f in candidates if not f.startswith("arch/")]
+    common = [f for f in files if not f.startswith("arch/")]
     for job in range(jobs):
         part = common[len(common) * job // jobs:len(common) * (job + 1) // jobs]
-        lots.append((part, f"common{job}", "x86"))
-    for arch in sorted({f.split("/")[1] for f in candidates if f.startswith("arch/")}):
-        lots.append(([f for f in candidates if f.startswith(f"arch/{arch}/")], arch, arch))
-    say(f"  spatch on {len(candidates)} files, {jobs} at a time: this takes its time")
+        lots += [(part, f"common{job}", "x86")] if part else []
+    for arch in sorted({f.split("/")[1] for f in files if f.startswith("arch/")}):
+        lots.append(([f for f in files if f.startswith(f"arch/{arch}/")], arch, arch))
+    say(f"  spatch {includes[0]}: {len(files)} files, {jobs} at a time")
     with ThreadPoolExecutor(jobs) as pool:
-        parts = pool.map(lambda lot: spatch(tree, lot[0], work, lot[1], lot[2]), lots)
+        parts = pool.map(lambda lot: spatch(tree, lot[0], work, lot[1], lot[2], includes), lots)
         text = "".join(parts)
     result.with_suffix(".new").write_text(text, "latin-1")
     result.with_suffix(".new").rename(result)
@@ -233,12 +243,6 @@ def sub_tracepoints(text: str) -> str:
     return done
 
 
-def sub_untyped(text: str) -> str:
-    """Step 2."""
-    text, _ = sub_accesses(text, "current")
-    return sub_tracepoints(text)
-
-
 def read(path: Path) -> str:
     """A source file, byte for byte: a few are not UTF-8."""
     return path.read_bytes().decode("latin-1")
@@ -249,14 +253,19 @@ def write(path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
 
 
+def known_in(file: str) -> set[str]:
+    """The accesses in a file that are something else."""
+    return {expression for row in rules("known") if row[0] == file for expression in row[1:]}
+
+
 def leftovers(work: Path, files: list[str]) -> list[str]:
     """What still looks like a raw access, and is not known to be something else."""
-    known = {(row[0], expression) for row in rules("known") for expression in row[1:]}
     found = []
     for file in files:
+        known = known_in(file)
         for number, line in enumerate(read(work / file).splitlines(), 1):
             for expression in accesses(line):
-                if not expression.startswith("__entry->") and (file, expression) not in known:
+                if not expression.startswith("__entry->") and expression not in known:
                     found.append(f"{file}:{number}: {line.strip()}")
     return found
 
@@ -284,30 +293,40 @@ def accesses(line: str) -> list[str]:
     return found
 
 
-def convert(tree: Path, work: Path, jobs: int, whole: bool) -> tuple[list[str], list[str]]:
+def convert(tree: Path, work: Path, jobs: int) -> tuple[list[str], list[str]]:
     """Run the steps; return the candidates, and what is left for a person."""
     candidates = sorted(grep(tree, ACCESS) - SKIP)
-    digest = hashlib.sha256((SWEEP / "task-pid.cocci").read_bytes())
-    given = []
+    finds = [(file, expression) for file, expression in rules("compiler-finds")]
+    used: set[tuple[str, str]] = set()
+
+    def others(file: str) -> None:
+        """Steps 2 and 3."""
+        text, _ = sub_accesses(read(work / file), "current")
+        text = sub_tracepoints(text)
+        for find in finds:
+            if find[0] == file:
+                text, count = sub_accesses(text, find[1])
+                used.update([find] if count else [])
+        write(work / file, text)
+
     for file in candidates:
         (work / file).parent.mkdir(parents=True, exist_ok=True)
-        write(work / file, sub_untyped(read(tree / file)))
-        if whole or leftovers(work, [file]):
-            given.append(file)
-            digest.update(file.encode() + hashlib.sha256((tree / file).read_bytes()).digest())
-    for file in given:
         write(work / file, read(tree / file))
-    left = [f"spatch: {line}" for line in
-            patch(work, coccinelle(tree, given, digest.hexdigest()[:16], jobs), 0)]
-    for file in given:
-        write(work / file, sub_untyped(sub_casts(read(work / file), read(tree / file))))
-    for file, expression in rules("compiler-finds"):
-        count = 0
-        if (work / file).is_file():
-            text, count = sub_accesses(read(work / file), expression)
-            write(work / file, text)
-        if not count:
-            left.append(f"ci/sweep/compiler-finds: {file} has no {expression}->pid or ->tgid")
+        others(file)
+    left = []
+    for includes in NO_INCLUDES, ALL_INCLUDES:
+        given = [file for file in candidates if leftovers(work, [file])]
+        if not given:
+            break
+        for file in given:
+            write(work / file, read(tree / file))
+        left = [f"spatch: {line}" for line in
+                patch(work, coccinelle(tree, given, includes, jobs), 0)]
+        for file in given:
+            write(work / file, sub_casts(read(work / file), read(tree / file)))
+            others(file)
+    left += [f"ci/sweep/compiler-finds: {file} has no {expression}->pid or ->tgid"
+             for file, expression in finds if (file, expression) not in used]
     left += [f"ci/sweep/finish.patch: {line}"
              for line in patch(work, (SWEEP / "finish.patch").read_text("latin-1"), 1)]
     return candidates, left + leftovers(work, candidates)
@@ -376,8 +395,6 @@ def main() -> None:
     parser.add_argument("--out", default=os.environ.get("OUT"), type=Path,
                         help="where the patches go (default: the cache)")
     parser.add_argument("--check", action="store_true", help="compare with patches/ instead")
-    parser.add_argument("--all", action="store_true", dest="whole",
-                        help="all files to spatch, not only those with an access left to type")
     args = parser.parse_args()
     jobs = int(os.environ.get("JOBS") or os.cpu_count() or 1)
 
@@ -386,7 +403,7 @@ def main() -> None:
     say(f"sweep: Linux {version} in {tree}")
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         work = Path(scratch)
-        candidates, left = convert(tree, work, jobs, args.whole)
+        candidates, left = convert(tree, work, jobs)
         for line in left:
             say(f"  left: {line}")
         if args.check:

@@ -45,4 +45,4 @@ int list(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";

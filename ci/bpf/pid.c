@@ -7,6 +7,7 @@
  * usage: bpf-pid pid.bpf.o
  */
 #define _GNU_SOURCE
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
