@@ -4,13 +4,13 @@
 # TREE=DIR   a 7.3 tree of your own (directory, git checkout or tarball) instead
 #            of Debian's; it is copied, never touched
 # WORK=DIR   the git work tree for work and refresh
-# ARGS=GLOB  kselftest: the programs to run; programs: the tests
+# ARGS=GLOB  kselftest: the programs to run; programs: the tests; rfc: a section
 # JOBS=N     parallel compile jobs, all processors by default
 
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest programs demo-criu criu-cases lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -39,14 +39,26 @@ kunit: ## the in-kernel unit tests
 kselftest: ## the system call tests, in the guest
 	$(verb) scripts/job.sh kselftest base --timeout 1200
 
+mutate: ## take lines out of the kernel part and see kselftests fail (ARGS=BATCH)
+	$(verb) scripts/mutate.py $(ARGS)
+
 programs: ## real programs in a container, in a guest of Debian packages
 	$(verb) scripts/debian.sh programs
 
 demo-criu: ## checkpoint in one container, restart in others, with Debian's criu
 	$(verb) scripts/demo-criu.sh
 
-criu-cases: ## what criu brings back in a container and in a pid namespace (ARGS=costs: at what price)
+criu-cases: ## what criu brings back in a container and in a pid namespace
 	$(verb) scripts/debian.sh criu-cases --memory 2G
+
+criu-costs: ## what dump and restore cost in a container, in a pid namespace, and the ratio
+	$(verb) env ARGS=costs scripts/debian.sh criu-cases --memory 2G --icount --timeout 3000
+
+leaks: ## the tests of the first section, on a kernel that has all that they look at
+	@ARGS='leak*' scripts/verb.sh $@ scripts/job.sh kselftest leaks --timeout 1200 --append numa=fake=2
+
+same: ## mainline's selftests: as on the pristine kernel, and in a container as in a pid namespace
+	$(verb) scripts/same.sh
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh
@@ -57,7 +69,7 @@ work: ## a git work tree with one commit a patch
 refresh: ## regenerate patches/, series and rust/ from the work tree
 	$(verb) scripts/refresh.sh
 
-rfc: ## the series as mail, signed off by you, with a cover letter to fill in
+rfc: ## the series as mail, signed off by you, with a cover letter to fill in (ARGS=leaks: one section)
 	$(verb) scripts/rfc.sh
 
 -include scripts/sweep.mk

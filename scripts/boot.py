@@ -22,15 +22,20 @@ from splats import Scanner
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pidspace"
 START = re.compile(rb"guest: start (\S+)")
 EXIT = re.compile(rb"guest: exit (\d+)")
+# How long the machine may take to go off when the job has ended, in seconds.
+GRACE = 20
 # kunit needs the informational messages; nobody else wants them on the console.
 LOGLEVEL = {"kunit": 7}
 
 
-def tsc_parameters() -> list[str]:
+def tsc_parameters(icount: bool) -> list[str]:
     """The guest has no timer to calibrate the TSC by when it is emulated, and
     without the TSC it would have a clock of 10 ms. Emulation passes the host's
     TSC on; /proc/cpuinfo says its frequency (about: the guest's second may be a
-    little off, which nothing here minds)."""
+    little off, which nothing here minds). With icount one instruction takes 1 ns
+    and the TSC counts them."""
+    if icount:
+        return ["tsc=reliable", "tsc_early_khz=1000000"]
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     mhz = re.search(r"^cpu MHz\s*: ([\d.]+)$", cpuinfo, re.M)
     return ["tsc=reliable", f"tsc_early_khz={float(mhz.group(1)) * 1000:.0f}"] if mhz else []
@@ -44,12 +49,15 @@ def qemu(args: argparse.Namespace, accel: str) -> list[str]:
         f"pidspace.job={args.job}",
         *([f"pidspace.args={args.args}"] if args.args else []),
         *(["kunit.enable=1 kunit.autorun=1"] if args.job == "kunit" else []),
-        *(tsc_parameters() if accel == "tcg" else []),
+        *(tsc_parameters(args.icount) if accel == "tcg" else []),
+        # microvm has no keyboard controller to reset it by.
+        *(["reboot=t"] if args.disk else []),
         *args.append,
     ]
     cpu = ["-accel", "kvm", "-cpu", "host"]
     if accel == "tcg":
-        cpu = ["-accel", "tcg,thread=multi", "-cpu", "max"]
+        threads = ["tcg,thread=single", "-icount", "shift=0"] if args.icount else ["tcg,thread=multi"]
+        cpu = ["-accel", *threads, "-cpu", "max"]
     # Without PCI a disk needs virtio-mmio, which only microvm has.
     machine = ["-machine", "pc"]
     if args.disk:
@@ -98,8 +106,9 @@ def kvm_works(args: argparse.Namespace) -> bool:
 
 def watch(command: list[str], args: argparse.Namespace) -> bool:
     """Run qemu, copy its console to the log and, from the job's start on, to the
-    user. Returns False when the time is over."""
+    user. Returns False when the time is over and the job has not ended."""
     deadline = time.monotonic() + args.timeout
+    ended = False
     shown = args.show == "all"
     with (
         args.log.open("wb") as log,
@@ -126,6 +135,9 @@ def watch(command: list[str], args: argparse.Namespace) -> bool:
                 log.flush()
                 *lines, pending = (pending + data).split(b"\n")
                 for line in lines:
+                    if not ended and EXIT.search(line):
+                        ended = True
+                        deadline = time.monotonic() + GRACE
                     if args.show == "job" and EXIT.search(line):
                         shown = False
                     if shown:
@@ -133,7 +145,7 @@ def watch(command: list[str], args: argparse.Namespace) -> bool:
                         sys.stdout.buffer.flush()
                     if args.show == "job" and START.search(line):
                         shown = True
-            return False
+            return ended
         finally:
             proc.kill()
 
@@ -176,12 +188,14 @@ def main() -> int:
     parser.add_argument("--show", choices=("none", "job", "all"), default="job")
     parser.add_argument("--smp", type=int, default=2)
     parser.add_argument("--memory", default="1G")
+    parser.add_argument("--icount", action="store_true",
+                        help="emulate with a clock that counts instructions: figures can be repeated")
     parser.add_argument("--append", action="append", default=[], help="kernel parameters")
     args = parser.parse_args()
 
     args.log.parent.mkdir(parents=True, exist_ok=True)
     args.log.unlink(missing_ok=True)
-    accel = "kvm" if kvm_works(args) else "tcg"
+    accel = "kvm" if not args.icount and kvm_works(args) else "tcg"
     start = time.monotonic()
     run = interactive if args.job == "shell" else watch
     fault = judge(args, run(qemu(args, accel), args))

@@ -6,6 +6,8 @@ set -euo pipefail
 
 result=$results/$(sha256sum "$1" | cut -c1-16)-$version
 [[ -e $result ]] && exit
+# It may leave a list of names where it is run.
+cd "$results"
 # stderr is only spdxcheck.py, which wants modules and a kernel's git. Status 1
 # repeats that there is output.
 status=0

@@ -5,7 +5,7 @@
 
 src=$1 out=$2 name=$3
 fragments=("$root/ci/config/base.config")
-if [[ $name != off ]] && { has_patches || [[ -e $src/kernel/pidspace ]]; }; then
+if [[ $name != off && $src != "$pristine" ]] && { has_patches || [[ -e $src/kernel/pidspace ]]; }; then
 	fragments+=("$root/ci/config/pidspace.config")
 fi
 [[ $name == base ]] || fragments+=("$root/ci/config/$name.config")

@@ -10,10 +10,10 @@ programs=(/bin/dash /usr/bin/ps /usr/bin/pgrep /usr/bin/pkill)
 
 # What the image is made of; the key of the cache.
 inputs() {
-	sha256sum "$0" "$guest/init" "$guest"/jobs/* "$guest"/*.c "$guest"/*.py
+	sha256sum "$0" "$guest/init" "$guest"/jobs/* "$guest"/*.c "$guest"/*.py "$guest"/preload/*.c
 	sha256sum /bin/bash-static /bin/busybox "${programs[@]}"
 	[[ ! -d $selftests/pidspace ]] || {
-		find "$selftests/pidspace" "$src/include/uapi" -type f -print0 |
+		find "$selftests"/{pidspace,pid_namespace} "$src/include/uapi" -type f -print0 |
 			sort -z | xargs -0 sha256sum
 		sha256sum "$selftests"/*.{h,mk}
 	}
@@ -36,6 +36,14 @@ kselftests() {
 	make -s -C "$selftests/pidspace" MAKELEVEL=1 OUTPUT="$build" CC=gcc \
 		COLLECTION=pidspace emit_tests | sed 's/^pidspace://' > "$dir/list"
 	[[ -s $dir/list ]] || die "the kselftests installed no program"
+	# Of mainline's: what the series adds to them.
+	[[ -e $selftests/pid_namespace/leaks.c ]] || return 0
+	mkdir "$build/pid_namespace"
+	make -C "$selftests/pid_namespace" MAKELEVEL=1 OUTPUT="$build/pid_namespace" CC=gcc \
+		KHDR_INCLUDES="-isystem $out/usr/include" USERCFLAGS="-O2 -Wall -Werror" \
+		USERLDFLAGS=-static -j"$jobs" "$build/pid_namespace/leaks" >&2
+	cp "$build/pid_namespace/leaks" "$dir/"
+	echo leaks >> "$dir/list"
 }
 
 pack() {
@@ -61,6 +69,9 @@ pack() {
 	cp "$guest/init" "$fs/init"
 	cp "$guest"/jobs/* "$guest"/*.py "$fs/jobs/"
 	gcc -static -O2 -Wall -Wextra -Werror -pthread -o "$fs/bin/pidspace-demo" "$guest"/*.c >&2
+	# Without a libc of its own: it is loaded into programs of the disk's Debian.
+	gcc -shared -fPIC -nostdlib -O2 -Wall -Wextra -Werror -o "$fs/jobs/set_tid_1.so" \
+		"$guest"/preload/set_tid_1.c >&2
 	kselftests "$fs/kselftest"
 	find "$fs" -exec touch -h -d @0 {} +
 	(cd "$fs" && find . -print0 | sort -z |

@@ -2,7 +2,8 @@
 """Make the directory that `git send-email` takes: the series numbered, signed
 off by whoever sends it (the identity git has), with a cover letter to fill in.
 
-rfc.py ROOT DIRECTORY
+rfc.py ROOT DIRECTORY [SECTION]: all of it, or the patches under the one heading
+of the series file that has SECTION in it, numbered as a series of their own
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from series import parse
+from series import Entry, parse, sections_of, slug
 
 COVER = """From: {sender}
 Subject: [RFC PATCH 0/{count}] *** SUBJECT ***
@@ -56,11 +57,23 @@ def sign(patch: str, number: int, count: int, sender: str) -> str:
     return f"{header.rstrip()}\n{gap}Signed-off-by: {sender}{separator}{rest}"
 
 
-def main(root: Path, directory: Path) -> int:
+def choose(entries: list[Entry], section: str) -> list[Entry]:
+    """The patches of the section that is meant, which has to be a single one."""
+    sections = sections_of(entries)
+    fitting = [name for name in sections if section.lower() in name.lower()]
+    if len(fitting) != 1:
+        known = "".join(f"\n  {name}" for name in sections)
+        sys.exit(f"error: {len(fitting)} sections of the series have '{section}' in their name:{known}")
+    return sections[fitting[0]]
+
+
+def main(root: Path, directory: Path, section: str = "") -> int:
     sender = identity()
     entries, _ = parse((root / "series").read_text(encoding="utf-8"))
     if not entries:
         sys.exit("error: the series is empty")
+    if section:
+        entries = choose(entries, section)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     subjects = []
@@ -69,7 +82,7 @@ def main(root: Path, directory: Path) -> int:
         match = re.search(r"^Subject: \[PATCH\] (.*(?:\n .*)*)", patch, re.M)
         subjects.append("  " + re.sub(r"\n ", " ", match.group(1)) if match else entry.name)
         signed = sign(patch, number, len(entries), sender)
-        (directory / entry.name).write_text(signed, encoding="utf-8")
+        (directory / f"{number:04}-{slug(entry.name)}").write_text(signed, encoding="utf-8")
     cover = COVER.format(sender=sender, count=len(entries), shortlog="\n".join(subjects))
     (directory / "0000-cover-letter.patch").write_text(cover, encoding="utf-8")
     print(f"  {directory}: {len(entries)} patches, signed off by {sender}")
@@ -78,4 +91,4 @@ def main(root: Path, directory: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4]))

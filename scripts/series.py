@@ -43,6 +43,26 @@ def parse(text: str) -> tuple[list[Entry], list[str]]:
     return entries, comments
 
 
+def heading(entry: Entry) -> str:
+    """The first line of the comment right above a patch, which starts a section."""
+    lines: list[str] = []
+    for line in reversed(entry.comments):
+        if not line.startswith("#"):
+            break
+        lines.insert(0, line)
+    return lines[0].lstrip("# ") if lines else ""
+
+
+def sections_of(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """The patches by the heading that they stand under."""
+    found: dict[str, list[Entry]] = {}
+    current = ""
+    for entry in entries:
+        current = heading(entry) or current
+        found.setdefault(current, []).append(entry)
+    return found
+
+
 def regenerate(old: str, names: list[str]) -> str:
     """Comments stay with the patch that they stand above; if it is gone, with
     the next one that is not."""

@@ -85,9 +85,14 @@ kernel_steps() {
 			step 10 kunit "$s/job.sh" kunit base || true
 			step 25 kselftest "$s/job.sh" kselftest base --timeout 1200 || true
 			step 10 demo "$s/job.sh" demo base || true
+			if step 15 'root file system' "$s/rootfs.sh" trixie; then
+				step 20 programs "$s/debian.sh" programs || true
+				step 15 'demo-criu' "$s/demo-criu.sh" || true
+				step 20 'criu-cases' "$s/debian.sh" criu-cases --memory 2G || true
+			fi
 		else
 			step 10 boot "$s/job.sh" off base || true
-			for name in kunit kselftest demo; do skip "$name" 'the series is empty'; done
+			for name in kunit kselftest demo programs demo-criu criu-cases; do skip "$name" 'the series is empty'; done
 		fi
 	fi
 	if step 45 'build debug' "$s/build.sh" debug; then
@@ -104,7 +109,10 @@ kernel_steps() {
 		step 20 'pid.o with the series off' "$s/same-size.sh" kernel/pid.o || true
 	fi
 }
-if step 15 'patches apply' "$s/tree.sh"; then kernel_steps; fi
+if step 15 'patches apply' "$s/tree.sh"; then
+	! has_patches || step 5 'map of the boundary' "$s/boundary.py" --check "$tree" || true
+	kernel_steps
+fi
 
 summary="$passed passed, $failed failed"
 ((!skipped)) || summary+=", $skipped skipped"

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -408,6 +409,20 @@ def outcome(kind: Callable[[str], Container], name: str) -> str:
         second.kill()
 
 
+def checked(kind: Callable[[str], Container]) -> str:
+    """What criu says of the kernel in there; all of it, of which some is optional."""
+    where = kind("first")
+    try:
+        text, status = where.status("criu check 2>&1")
+        if status or "Looks good." not in text:
+            return f"criu check: {text}"
+        # The lines have their time in them.
+        where.start("criu check --all 2>&1")
+        return "\n".join(re.sub(r"^\(\d+\.\d+\) ", "", line) for line in where.answer()[0].splitlines())
+    finally:
+        where.kill()
+
+
 def stats(verb: str) -> dict[int, int]:
     """The numbers in criu's stats-dump or stats-restore: field -> microseconds, pages."""
     data = (IMAGES / f"stats-{verb}").read_bytes()[12:]  # two magics, a length
@@ -463,9 +478,14 @@ def main(pattern: str = "*") -> int:
     if pattern == "costs":
         return costs()
     names = [name for name in CASES if fnmatch(name, pattern)]
-    print(f"KTAP version 1\n1..{len(names)}", flush=True)
-    bad = 0
-    for number, name in enumerate(names, 1):
+    print(f"KTAP version 1\n1..{len(names) + 1}", flush=True)
+    inside, usual = checked(Container), checked(Namespace)
+    good = inside == usual and not inside.startswith("criu check: ")
+    for line in [] if good else [*inside.splitlines(), "-- in a pid namespace:", *usual.splitlines()]:
+        print(f"# {line}")
+    print(f"{'ok' if good else 'not ok'} 1 criu_check", flush=True)
+    bad = not good
+    for number, name in enumerate(names, 2):
         inside, usual = (outcome(kind, name) for kind in (Container, Namespace))
         print(f"# in a container: {inside}\n# in a pid namespace: {usual}")
         refused = name in REFUSED and inside == usual and inside.startswith("dump: ")

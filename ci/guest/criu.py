@@ -2,7 +2,7 @@
 """Checkpoint and restart with Debian's criu: a tree of processes moves from one
 container to another. Every claim is checked; the last line counts the checks.
 
-criu.py [demo|arrive]: `demo` leaves the images on the second disk, if there is
+criu.py [demo|arrive|root]: `demo` leaves the images on the second disk, if there is
 one; `arrive` restores from there, in another boot.
 """
 
@@ -22,6 +22,7 @@ from container import Container, Process, processes, rows, run, wait_for
 
 DIR = Path("/tmp/criu")
 IMAGES = DIR / "images"
+ROOT_IMAGES = DIR / "root-images"
 FIRST = 20001  # the vpid of the tree's top
 THREADS = 13  # in the tree
 DISK = Path("/dev/vdb")
@@ -59,14 +60,14 @@ def claim(what: str, true: bool, seen: Any) -> bool:
 class Tree:
     """The one in a container, with the reports that it writes on a signal."""
 
-    def __init__(self, where: Optional[Container]) -> None:
+    def __init__(self, where: Optional[Container], first: int = FIRST) -> None:
         self.where = where
-        self.names: dict[int, str] = {}
+        self.first = first
 
     def report(self, sign: str = "USR1") -> Report:
         for old in DIR.glob("report-*"):
             old.unlink()
-        top = self.where.host(FIRST) if self.where else FIRST
+        top = self.where.host(self.first) if self.where else self.first
         os.kill(top, getattr(signal, f"SIG{sign}"))
         path = wait_for("the tree's report", lambda: list(DIR.glob("report-*[0-9]")))[0]
         report: Report = json.loads(path.read_text(encoding="ascii"))
@@ -78,7 +79,7 @@ class Tree:
             found = self.where.members()
         else:
             found = processes()
-        return {p.pid: p for p in found if FIRST <= p.pid < FIRST + THREADS}
+        return {p.pid: p for p in found if self.first <= p.pid < self.first + THREADS}
 
     def tids(self) -> set[int]:
         """All of its threads, by the host's view."""
@@ -133,7 +134,8 @@ def check_life(tree: Tree, before: Report, what: str) -> Report:
     check(f"{what}: the file's offset", before["keeper"]["offset"], after["keeper"]["offset"])
     check(f"{what}: the file", "first half, second half", after["keeper"]["log"])
     check(f"{what}: the shell's variables", before["shell"]["lines"] + 1, after["shell"]["lines"])
-    check(f"{what}: the zombie", ("Z", 7), (after["zombie"]["state"], after["zombie"]["status"]))
+    if "zombie" in before:
+        check(f"{what}: the zombie", ("Z", 7), (after["zombie"]["state"], after["zombie"]["status"]))
     left = after["timer"]["left"]
     claim(f"{what}: the timer is pending still", 0 < left < before["timer"]["left"], left)
     check(f"{what}: the timer has not gone off", 0, after["timer"]["fired"])
@@ -142,7 +144,8 @@ def check_life(tree: Tree, before: Report, what: str) -> Report:
     print(f"    sockets    {', '.join(after['receiver']['messages'])}")
     print(f"    file       offset {after['keeper']['offset']}: {after['keeper']['log']}")
     print(f"    shell      {after['shell']['lines']} lines")
-    print(f"    zombie     exit status {after['zombie']['status']}")
+    if "zombie" in after:
+        print(f"    zombie     exit status {after['zombie']['status']}")
     print(f"    timer      {before['timer']['left']:.1f} s -> {left:.1f} s\n", flush=True)
     return after
 
@@ -150,12 +153,12 @@ def check_life(tree: Tree, before: Report, what: str) -> Report:
 # criu
 
 
-def criu(where: Optional[Container], arguments: str) -> tuple[bool, str]:
+def criu(where: Optional[Container], arguments: str, images: Path = IMAGES, env: str = "") -> tuple[bool, str]:
     """Run it there; did it succeed, and what its log complains about."""
     verb = arguments.split()[0]
-    log = IMAGES / f"{verb}.log"
+    log = images / f"{verb}.log"
     log.unlink(missing_ok=True)
-    command = f"criu {arguments} -D {IMAGES}"
+    command = f"{env}criu {arguments} -D {images}"
     print(f"    {where.name if where else 'host'}# {command}")
     start = time.monotonic()
     command += f" -o {verb}.log > {DIR}/out 2>&1"
@@ -296,6 +299,82 @@ def conflict(before: Report, takers: dict[int, subprocess.Popen[bytes]], other: 
             os.kill(pid, signal.SIGKILL)
 
 
+class Joined(Container):
+    """A bash that has joined a container, and is not its root."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, start=["sh", "-c", f"echo {name} >> /proc/container && exec bash --norc"])
+        self.find()
+
+    def find(self) -> None:
+        self.id, self.root, _ = rows()[self.name]
+
+    def kill(self) -> None:
+        # Its number outside is none of the container's.
+        self.bash.kill()
+        super().kill()
+
+
+def nspid(pid: int) -> list[int]:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (line,) = [line for line in status.splitlines() if line.startswith("NSpid:")]
+    return [int(word) for word in line.split()[1:]]
+
+
+def top_is_root() -> None:
+    heading("7. A tree whose top is the root of its container")
+    say("""The tree's Python makes the container itself, and so is number 1 in it. criu on
+        the host dumps it: from there a container looks like a pid namespace. The
+        tree has no zombie this time: criu would lose it.""")
+    (DIR / "ready").unlink(missing_ok=True)
+    top = subprocess.Popen(["sh", "-c", f"echo e > /proc/container && exec python3 /jobs/tree.py {DIR} --no-zombie"])
+    wait_for("the tree", (DIR / "ready").exists)
+    e = Joined("e")
+    tree = Tree(e, 1)
+    before = tree.report()
+    tree.table(before)
+    check("the top's numbers", (1, 0, 1, 1), ids(before)["top"])
+    check_numbers(tree, before, before, "in e")
+    ROOT_IMAGES.mkdir()
+    ok, errors = criu(None, f"dump -t {e.root}", ROOT_IMAGES)
+    if not check("criu dump of the root", (True, ""), (ok, errors)):
+        e.kill()
+        return
+    # As long as it is a zombie it is there, and so is its number.
+    check("how the top ended", -signal.SIGKILL, top.wait())
+    e.find()
+    check("e has no root any more", 0, e.root)
+    log = (DIR / "log").read_bytes()
+
+    say("""criu restores a tree with a number 1 in a pid namespace that it makes for it,
+        with one clone3() that asks for CLONE_NEWPID and for number 1. In here that gives a
+        pid namespace in the container, whose processes have one number more:""")
+    ok, errors = criu(e, "restore --restore-detached", ROOT_IMAGES)
+    check("criu restore in a pid namespace inside", (True, ""), (ok, errors))
+    e.find()
+    check("that is no root of e", 0, e.root)
+    inner = [p.pid for p in e.members()]
+    print(f"    NSpid of the top: {nspid(e.host(inner[0]))}\n")
+    check("the numbers of the top", [e.host(inner[0]), inner[0], 1], nspid(e.host(inner[0])))
+    os.kill(e.host(inner[0]), signal.SIGKILL)
+    wait_for("their end", lambda: not e.members())
+
+    say("""What e is, a container that has lost its root, needs the number alone: a child
+        with number 1 becomes its new root. set_tid_1.so takes the flag away from that one
+        clone3(); nothing else about criu is changed.""")
+    (DIR / "log").write_bytes(log)
+    e.sh(f"echo {FIRST} > /proc/sys/kernel/ns_last_pid")
+    ok, errors = criu(e, "restore --restore-detached", ROOT_IMAGES, "LD_PRELOAD=/jobs/set_tid_1.so ")
+    if check("criu restore of a root", (True, ""), (ok, errors)):
+        e.find()
+        claim("e has a root again", e.root > 0, rows())
+        tree.table(before)
+        check_life(tree, before, "with a new root")
+        orphan = int(e.sh("(sleep 1000 & echo $!)"))
+        check("the new root adopts orphans", 1, {p.pid: p.ppid for p in e.members()}.get(orphan))
+    e.kill()
+
+
 def demo() -> None:
     other = Container("other")
     napper = int(other.sh("sleep 1000000 & echo $!"))
@@ -315,6 +394,7 @@ def demo() -> None:
         fired = wait_for("the timer in b", lambda: tree.report()["timer"]["fired"])
         check("the timer in b has gone off once", 1, fired)
         say("Meanwhile the timer in b has gone off, once.")
+    top_is_root()
     if DISK.exists():
         print(f"    host# tar -cf {DISK} {IMAGES}\n")
         check("the images on the disk", "", run("tar", "-cf", str(DISK), "-C", str(DIR), "images"))
@@ -324,7 +404,7 @@ def demo() -> None:
 
 
 def arrive() -> None:
-    heading("7. Another boot of another guest")
+    heading("8. Another boot of another guest")
     print(f"    host# tar -xf {DISK}\n")
     check("the images from the disk", "", run("tar", "-xf", str(DISK), "-C", str(DIR)))
     before: Report = json.loads((IMAGES / "before").read_text(encoding="ascii"))
@@ -343,7 +423,7 @@ def main(act: str = "demo") -> int:
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     print(f"\n{run('criu', '--version').splitlines()[0]} on {' '.join(run('uname', '-sr').split())}", flush=True)
     try:
-        {"demo": demo, "arrive": arrive}[act]()
+        {"demo": demo, "arrive": arrive, "root": top_is_root}[act]()
     except Exception as e:  # pylint: disable=broad-except
         check("the demonstration", "an end", repr(e))
     print(f"\n{CHECKS} checks, {FAILURES} failed", flush=True)

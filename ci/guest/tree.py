@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The tree that criu.py has checkpointed: nine processes that do something.
 
-tree.py DIRECTORY: writes DIRECTORY/ready when all are there. On SIGUSR1 the top
+tree.py DIRECTORY [--no-zombie]: writes DIRECTORY/ready when all are there. On SIGUSR1 the top
 asks each of them how it is and writes the answers to DIRECTORY/report-N, a new N
 each time. Nobody has a file of DIRECTORY open but for `keeper`, whose log it is.
 """
@@ -34,8 +34,9 @@ def serve(channel: socket.socket, act: Callable[[bool], Answer]) -> None:
 
 
 class Tree:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, zombie: bool) -> None:
         self.directory = directory
+        self.has_zombie = zombie
         self.channels: dict[str, socket.socket] = {}
         self.pids: dict[str, int] = {}
         self.reports = 0
@@ -79,7 +80,8 @@ class Tree:
         self.spawn("keeper", lambda c: keeper(c, self.directory / "log"))
         self.spawn("timer", timer)
         self.shell()
-        self.zombie()
+        if self.has_zombie:
+            self.zombie()
 
     def shell(self) -> None:
         """A real one, in a process group of its own; it counts the lines it gets."""
@@ -128,7 +130,8 @@ class Tree:
         for name in self.channels:
             answers[name] = self.ask(name, question)
         answers["shell"] = self.ask_shell()
-        answers["zombie"] = self.ask_zombie()
+        if self.has_zombie:
+            answers["zombie"] = self.ask_zombie()
         path = self.directory / f"report-{self.reports}"
         self.reports += 1
         path.with_suffix(".tmp").write_text(json.dumps(answers), encoding="ascii")
@@ -212,12 +215,12 @@ def timer(channel: socket.socket) -> None:
     serve(channel, lambda _: {"left": signal.getitimer(signal.ITIMER_REAL)[0], "fired": len(fired)})
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, zombie: bool) -> None:
     os.setsid()
     for fd in (0, 1, 2):
         os.dup2(os.open("/dev/null", os.O_RDWR), fd)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
-    tree = Tree(directory)
+    tree = Tree(directory, zombie)
     tree.grow()
     (directory / "ready").write_text("", encoding="ascii")
     while True:
@@ -227,4 +230,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), "--no-zombie" not in sys.argv)

@@ -5,7 +5,9 @@ import contextlib
 import io
 import sys
 import tempfile
+import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import boot
@@ -35,6 +37,15 @@ class Verdict(unittest.TestCase):
         script = "import time; print('guest: start x'); time.sleep(60)"
         self.assertIn("no end after", self.run_guest(script, timeout=1))
 
+    def test_machine_does_not_go_off(self) -> None:
+        with unittest.mock.patch.object(boot, "GRACE", 1):
+            splat = "[    1.000000] WARNING: CPU: 0 PID: 1 at x.c:1"
+            script = f"import time; print('guest: exit 0'); time.sleep(0.2); print('{splat}'); time.sleep(60)"
+            start = time.monotonic()
+            self.assertIn("complained 1 times", self.run_guest(script))
+            self.assertEqual(self.run_guest(script.replace(splat, "all well")), "")
+            self.assertLess(time.monotonic() - start, 20)
+
     def test_shows_the_job_only(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             args = argparse.Namespace(log=Path(name) / "log", timeout=20, show="job")
@@ -48,7 +59,7 @@ class Verdict(unittest.TestCase):
 class Qemu(unittest.TestCase):
     def command(self, *disks: str) -> str:
         args = argparse.Namespace(
-            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", disk=[*map(Path, disks)], data=[]
+            kernel="k", initrd="i", job="off", args="", append=[], smp=2, memory="1G", icount=False, disk=[*map(Path, disks)], data=[]
         )
         return " ".join(boot.qemu(args, "kvm"))
 

@@ -121,6 +121,19 @@ class Directory(unittest.TestCase):
         self.assertIn("in no patch", series.check_rust(self.root)[0])
 
 
+class Sections(unittest.TestCase):
+    def names(self, text: str) -> dict[str, list[str]]:
+        entries, _ = series.parse(text)
+        return {k: [e.name for e in v] for k, v in series.sections_of(entries).items()}
+
+    def test_a_comment_starts_one(self) -> None:
+        text = "# all\n#\n# of it\n\n# A: first\n# more\n1.patch\n2.patch\n\n# B\n3.patch\n"
+        self.assertEqual(self.names(text), {"A: first": ["1.patch", "2.patch"], "B": ["3.patch"]})
+
+    def test_without_one(self) -> None:
+        self.assertEqual(self.names("# all\n\n1.patch\n# B\n2.patch\n"), {"": ["1.patch"], "B": ["2.patch"]})
+
+
 class Regenerate(unittest.TestCase):
     def test_comments_follow_their_patch(self) -> None:
         old = "# A\n0001-a.patch\n\n# B\n0002-b.patch\n0003-c.patch\n# end\n"

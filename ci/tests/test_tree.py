@@ -273,6 +273,20 @@ class Tree(unittest.TestCase):
         self.assertIn("Because of the test.\n\nSigned-off-by: A U Thor <author@example.com>\n",
                       self.git("log", "-1", "--format=%B"))
 
+    def test_rfc_of_a_section(self) -> None:
+        self.make_series()
+        series = self.product / "series"
+        first, second = series.read_text().split()
+        series.write_text(f"# the product\n\n# Numbers: pids\n{first}\n\n# Rust parts\n# of it\n{second}\n")
+        self.succeed("rfc.sh", ARGS="rust")
+        mails = sorted((self.cache / "pidspace/rfc").iterdir())
+        self.assertEqual([m.name for m in mails], ["0000-cover-letter.patch", "0001-rust-add-x.patch"])
+        self.assertIn("Subject: [RFC PATCH 1/1] rust: add x\n", mails[1].read_text())
+        self.assertNotIn("pid: say ten", mails[0].read_text())
+        self.fail_saying("0 sections of the series have 'none'", "rfc.sh", ARGS="none")
+        self.fail_saying("2 sections of the series have 'r'", "rfc.sh", ARGS="r")
+        self.fail_saying("Numbers: pids", "rfc.sh", ARGS="product")
+
     def test_rfc_needs_an_identity(self) -> None:
         self.make_series()
         for name in list(self.environment):
