@@ -7,15 +7,18 @@ file, and for a touched header up to three files that include it. All sections t
 end up in memory, and their relocations, must be the same. An object that is not is
 compiled again with __LINE__ fixed, before and after: line numbers may differ.
 
-The series counts up to the gate, "raw access [...] a compile error"; the patch
-after it, READ_ONCE(), is the one that may change code.
+"Before" has the patches that the series has before the sweep. The sweep counts up
+to the gate, "raw access [...] a compile error"; the patch after it, READ_ONCE(), is
+the one that may change code.
 
 usage: sweep-objects.py [ARCH-COMPILER...]     such as x86-clang or sparc64-gcc
-(ci/sweep/cross-packages.txt lists the compilers)
+(ci/sweep/cross-packages.txt lists the compilers). What has been compared is not
+compared again until a patch changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -157,37 +160,47 @@ def differing(before: Path, after: Path) -> list[str]:
     return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
 
 
-def series() -> list[Path]:
-    """The patches up to the gate."""
-    listed = [line.split("#")[0].strip() for line in (SERIES / "series").read_text().splitlines()]
+def series() -> tuple[list[Path], list[Path]]:
+    """The patches before the sweep, and those of it up to the gate."""
     where = SERIES / "patches" if (SERIES / "patches").is_dir() else SERIES
-    names = [name for name in listed if name]
-    gate = next((i for i, name in enumerate(names) if "raw-access" in name), None)
-    if gate is None:
-        sys.exit(f"error: {SERIES}/series has no patch named *raw-access*")
-    return [where / name for name in names[:gate + 1]]
+    earlier: list[Path] = []
+    found: list[Path] | None = None
+    for line in (SERIES / "series").read_text().splitlines():
+        if re.match(r"# The sweep\b", line):
+            found = []
+        name = line.split("#")[0].strip()
+        if not name:
+            continue
+        (earlier if found is None else found).append(where / name)
+        if found is not None and "raw-access" in name:
+            return earlier, found
+    sys.exit(f"error: {SERIES}/series has no section '# The sweep' with a patch *raw-access*")
 
 
 def touched() -> list[str]:
     """The C files that the patches change."""
     files: set[str] = set()
-    for patch in series():
+    for patch in series()[1]:
         files |= set(re.findall(r"^\+\+\+ b/(\S+\.[ch])$", patch.read_text("latin-1"), re.M))
     return sorted(f for f in files if not f.startswith("tools/"))
 
 
-def switch(after: bool) -> None:
-    """Apply the series to SRC, or take it back."""
-    state = WORK / "state"
-    if (state.read_text() if state.exists() else "before") == ("after" if after else "before"):
-        return
-    patches = series()
-    for patch in patches if after else reversed(patches):
-        done = run("patch", "-p1", "-s", "-f", "--fuzz=0", *([] if after else ["-R"]),
-                   "-i", patch, cwd=SRC)
+def apply(patches: list[Path], *options: str) -> None:
+    """Patch SRC."""
+    for patch in patches:
+        done = run("patch", "-p1", "-s", "-f", "--fuzz=0", *options, "-i", patch, cwd=SRC)
         if done.returncode:
             sys.exit(f"error: {patch.name}: {done.stdout}")
-    state.write_text("after" if after else "before")
+
+
+def switch(after: bool) -> None:
+    """Apply the sweep to SRC, or take it back."""
+    state = WORK / "state"
+    if state.read_text() != ("after" if after else "before"):
+        state.unlink()
+        patches = series()[1]
+        apply(patches if after else patches[::-1], *([] if after else ["-R"]))
+        state.write_text("after" if after else "before")
 
 
 def objects(arch: str, files: list[str]) -> dict[str, str]:
@@ -337,7 +350,12 @@ def main() -> None:
             sys.exit(f"error: {name}: not one of {' '.join(ARCHES)}, with -gcc or -clang")
     WORK.mkdir(parents=True, exist_ok=True)
     (WORK / "all.config").write_text(CONFIG)
-    if not (WORK / "state").exists():
+    # Another series, or an interrupted switch: from the start.
+    changes = b"".join(p.read_bytes().partition(b"\ndiff ")[2] for part in series() for p in part)
+    version = hashlib.sha256(changes).hexdigest()
+    of = WORK / "series"
+    if not (WORK / "state").exists() or not of.exists() or of.read_text() != version:
+        (WORK / "state").unlink(missing_ok=True)
         script = f". {ROOT}/scripts/lib.sh; {ROOT}/scripts/source.sh >&2; echo $pristine"
         pristine = run("bash", "-c", script).stdout.strip()
         if not pristine:
@@ -345,13 +363,17 @@ def main() -> None:
         done = run("rsync", "-a", "--delete", "--exclude=.git", f"{pristine}/", f"{SRC}/")
         if done.returncode:
             sys.exit(done.stderr)
+        apply(series()[0])
+        shutil.rmtree(WORK / "rows", ignore_errors=True)
+        of.write_text(version)
         (WORK / "state").write_text("before")
     rows = WORK / "rows"
     rows.mkdir(exist_ok=True)
     for name in wanted:
-        row = compare(name)
-        (rows / name).write_text(row)
-        print(row, end="", flush=True)
+        if not (rows / name).exists():
+            row = compare(name)
+            (rows / name).write_text(row)
+        print((rows / name).read_text(), end="", flush=True)
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
             "scripts/sweep-objects.py for how. No compiler here for: " + " ".join(NONE) + ".\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} {'but lines':>10} "
