@@ -358,7 +358,9 @@ class Namespace(Container):
     """The same, in a pid namespace of the usual kind."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, start=["unshare", "-p", "-f", "--mount-proc", "--kill-child", "bash", "--norc"])
+        # With a session and group of its own, as the root of a container has here.
+        start = ["unshare", "-p", "-f", "--mount-proc", "--kill-child", "setsid", "bash", "--norc"]
+        super().__init__(name, start=start)
 
     def kill(self) -> None:
         self.bash.kill()
