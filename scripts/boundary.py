@@ -24,6 +24,7 @@ from typing import NamedTuple
 DATA = Path(__file__).resolve().parent.parent / "ci/boundary"
 DOCUMENT = "Documentation/core-api/pidspace-boundary.rst"
 TESTS = "tools/testing/selftests/pidspace"
+LEAKS = "tools/testing/selftests/pid_namespace/leaks.c"
 
 # Those that make a number for current, for somebody else, and a process of a number.
 HELPERS = """
@@ -141,6 +142,10 @@ def tests_in(tree: Path) -> set[str]:
         names.update(f"{program}.{test}" for test in re.findall(r"^TEST_F\(\w+, (\w+)\)", text, re.M))
         if program == "boundary":
             names.update("boundary." + row for row in re.findall(r'^\t\{ \.name = "(\w+)"', text, re.M))
+    # The same tests from a pid namespace and, as leak_test, from a container.
+    leaks = tree / LEAKS
+    if leaks.is_file():
+        names.update("leak." + test for test in re.findall(r"^TEST_F\(leaks, (\w+)\)", leaks.read_text(), re.M))
     return names
 
 

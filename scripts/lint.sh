@@ -71,7 +71,6 @@ layout() {
 "$root/scripts/source.sh"
 check 'series, patches/ and headers agree' "$root/scripts/series.py" check "$root"
 check 'rust/ is what the series adds' "$root/scripts/series.py" rust "$root"
-check 'the sweep patches are generated' "$root/scripts/sweep.py" --check
 check "checkpatch --strict" checkpatch
 check 'rustfmt' format
 check 'shellcheck' shell

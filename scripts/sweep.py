@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Generate the patches that turn raw task->pid and task->tgid into accessors.
 
-In a pristine 7.3.y tree:
+In a pristine 7.3.y tree, with the patches that the series has before the sweep:
   1. Coccinelle with ci/sweep/task-pid.cocci, where the other steps leave something
      that ci/sweep/known does not know; first without headers, which is quick, and
      where that is not enough with all of them;
@@ -22,6 +22,7 @@ import difflib
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -126,6 +127,51 @@ def source(tree: str | None) -> Path:
                     die(f"{path} has local changes: {file} is not that of Linux {version}")
             return pristine
     return fetch(env | {"TREE": str(path)})
+
+
+def earlier_patches() -> list[Path]:
+    """The patches that the series has before those of the sweep."""
+    where = Path(os.environ.get("SERIES_DIR", ROOT))
+    found = []
+    for line in (where / "series").read_text().splitlines():
+        if re.match(r"# The sweep\b", line):
+            return found
+        if name := line.split("#")[0].strip():
+            found.append((where / "patches" if where == ROOT else where) / name)
+    return []
+
+
+def fixed(tree: Path) -> Path:
+    """The tree with these patches: a copy in the cache that shares what they leave alone."""
+    patches = earlier_patches()
+    if not patches:
+        return tree
+    text = "".join(patch.read_bytes().decode("latin-1") for patch in patches)
+    touched = sorted(set(re.findall(r"^(?:---|\+\+\+) [ab]/(\S+)", text, re.M)))
+    digest = hashlib.sha256((str(tree) + text).encode("latin-1"))
+    for file in touched:
+        digest.update((tree / file).read_bytes() if (tree / file).is_file() else b"")
+    copy = CACHE / "sweep" / "fixed"
+    key = copy.with_suffix(".key")
+    if copy.is_dir() and key.is_file() and key.read_text() == digest.hexdigest():
+        return copy
+    say(f"  a copy of the tree with {len(patches)} patches before the sweep")
+    key.unlink(missing_ok=True)
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-al", tree, copy], check=True)
+    for file in touched:
+        if (tree / file).is_file():
+            (copy / file).unlink()
+            shutil.copy2(tree / file, copy / file)
+    for patch_file in patches:
+        run = subprocess.run(["patch", "-p1", "-s", "-f", "--fuzz=0", "-i", patch_file], cwd=copy,
+                             stdout=subprocess.PIPE, text=True, check=False)
+        if run.returncode:
+            say(run.stdout.strip())
+            die(f"{patch_file.name} does not apply to {tree}, and comes before the sweep")
+    key.write_text(digest.hexdigest())
+    return copy
 
 
 def same(one: Path, two: Path) -> bool:
@@ -401,6 +447,7 @@ def main() -> None:
     tree = source(args.tree)
     version = check_pristine(tree)
     say(f"sweep: Linux {version} in {tree}")
+    tree = fixed(tree)
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         work = Path(scratch)
         candidates, left = convert(tree, work, jobs)
