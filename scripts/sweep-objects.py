@@ -103,7 +103,8 @@ def sections(path: Path) -> dict[str, object]:
     offset, = struct.unpack_from(end + ("Q" if wide else "I"), data, 40 if wide else 32)
     size, count, names = struct.unpack_from(end + "HHH", data, 58 if wide else 46)
     if not count:  # more than 65279 sections
-        count, = struct.unpack_from(end + ("Q" if wide else "I"), data, offset + (32 if wide else 20))
+        count, = struct.unpack_from(end + ("Q" if wide else "I"), data,
+                                    offset + (32 if wide else 20))
     if names == 0xffff:
         names, = struct.unpack_from(end + "I", data, offset + (40 if wide else 24))
     head = [struct.unpack_from(end + ("IIQQQQIIQQ" if wide else "10I"), data, offset + i * size)
@@ -240,7 +241,8 @@ def objects(arch: str, files: list[str]) -> dict[str, str]:
             else [str(Path(header).parent)]
         if top == "samples":
             where = ["samples"]
-        users = run("grep", "-rlE", "--include=*.c", rf'^#include [<"]([^">]*/)?{re.escape(short)}[>"]',
+        users = run("grep", "-rlE", "--include=*.c",
+                    rf'^#include [<"]([^">]*/)?{re.escape(short)}[>"]',
                     *where, cwd=SRC).stdout.splitlines()
         makers = [u for u in users if "CREATE_TRACE_POINTS" in (SRC / u).read_text("latin-1")]
         for user in sorted(makers or users)[:3]:
@@ -401,7 +403,8 @@ def main() -> None:
     known = [n for a in ARCHES for n in (f"{a}-clang", f"{a}-gcc") if (rows / n).exists()]
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(head + "".join((rows / n).read_text() for n in known))
-    bad = [n for n in wanted if re.search("DIFFERS|AFTER ONLY|fails|no compiler", (rows / n).read_text())]
+    bad = [n for n in wanted
+           if re.search("DIFFERS|AFTER ONLY|fails|no compiler", (rows / n).read_text())]
     if bad:
         sys.exit(f"error: not compared, or not the same code: {' '.join(bad)}")
 
