@@ -391,18 +391,17 @@ def main() -> None:
         (WORK / "state").write_text("before")
     rows = WORK / "rows"
     rows.mkdir(exist_ok=True)
-    for name in wanted:
-        if not (rows / name).exists():
-            row = compare(name)
-            (rows / name).write_text(row)
-        print((rows / name).read_text(), end="", flush=True)
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
             "scripts/sweep-objects.py for how. No compiler here for: " + " ".join(NONE) + ".\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} {'but lines':>10} "
             f"{'but order':>9} {'different':>9}\n")
-    known = [n for a in ARCHES for n in (f"{a}-clang", f"{a}-gcc") if (rows / n).exists()]
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(head + "".join((rows / n).read_text() for n in known))
+    for name in wanted:
+        if not (rows / name).exists():
+            (rows / name).write_text(compare(name))
+        print((rows / name).read_text(), end="", flush=True)
+        known = [n for a in ARCHES for n in (f"{a}-clang", f"{a}-gcc") if (rows / n).exists()]
+        REPORT.write_text(head + "".join((rows / n).read_text() for n in known))
     bad = [n for n in wanted
            if re.search("DIFFERS|AFTER ONLY|fails|no compiler", (rows / n).read_text())]
     if bad:
