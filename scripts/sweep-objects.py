@@ -5,7 +5,8 @@ For each architecture and compiler: allmodconfig without what records line or
 column numbers everywhere (debug info, sanitizers, coverage), then every touched .c
 file, and for a touched header up to three files that include it. All sections that
 end up in memory, and their relocations, must be the same. An object that is not is
-compiled again with __LINE__ fixed, before and after: line numbers may differ.
+compiled again with __LINE__ fixed, before and after: line numbers may differ. So may
+the order of independent instructions: gcc's scheduler breaks ties by numbers of its own.
 
 "Before" has the patches that the series has before the sweep. The sweep counts up
 to the gate, "raw access [...] a compile error"; the patch after it, READ_ONCE(), is
@@ -102,7 +103,8 @@ def sections(path: Path) -> dict[str, object]:
     offset, = struct.unpack_from(end + ("Q" if wide else "I"), data, 40 if wide else 32)
     size, count, names = struct.unpack_from(end + "HHH", data, 58 if wide else 46)
     if not count:  # more than 65279 sections
-        count, = struct.unpack_from(end + ("Q" if wide else "I"), data, offset + (32 if wide else 20))
+        count, = struct.unpack_from(end + ("Q" if wide else "I"), data,
+                                    offset + (32 if wide else 20))
     if names == 0xffff:
         names, = struct.unpack_from(end + "I", data, offset + (40 if wide else 24))
     head = [struct.unpack_from(end + ("IIQQQQIIQQ" if wide else "10I"), data, offset + i * size)
@@ -115,7 +117,8 @@ def sections(path: Path) -> dict[str, object]:
         start = head[table][4] + at
         return data[start:data.index(b"\0", start)].decode("latin-1")
 
-    name = [string(names, h[0]) for h in head]
+    # The numbers in names such as .rodata.CSWTCH.195 are the compiler's counter.
+    name = [re.sub(r"\.\d+$", "", string(names, h[0])) for h in head]
 
     def symbol(table: int, index: int) -> object:
         entry = head[table]
@@ -158,6 +161,19 @@ def differing(before: Path, after: Path) -> list[str]:
     """The names of the sections that differ."""
     one, two = sections(before), sections(after)
     return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
+
+
+def reordered(name: str, before: Path, after: Path) -> bool:
+    """Whether both objects have the same instructions, in another order."""
+    arch, compiler = name.rsplit("-", 1)
+    tool = f"llvm-objdump-{LLVM}" if compiler == "clang" else f"{ARCHES[arch][2]}-objdump"
+    lines = []
+    for path in before, after:
+        text = run(tool, "-dr", "--no-show-raw-insn", path).stdout
+        # Without addresses: "12:\tmove.l %d0,%d1" and "<f+0x12>"
+        lines.append(sorted(re.sub(r"^\s*[0-9a-f]+:|[0-9a-f]+ <.*>", "", line)
+                            for line in text.splitlines()[3:]))
+    return bool(lines[0]) and lines[0] == lines[1]
 
 
 def series() -> tuple[list[Path], list[Path]]:
@@ -225,7 +241,8 @@ def objects(arch: str, files: list[str]) -> dict[str, str]:
             else [str(Path(header).parent)]
         if top == "samples":
             where = ["samples"]
-        users = run("grep", "-rlE", "--include=*.c", rf'^#include [<"]([^">]*/)?{re.escape(short)}[>"]',
+        users = run("grep", "-rlE", "--include=*.c",
+                    rf'^#include [<"]([^">]*/)?{re.escape(short)}[>"]',
                     *where, cwd=SRC).stdout.splitlines()
         makers = [u for u in users if "CREATE_TRACE_POINTS" in (SRC / u).read_text("latin-1")]
         for user in sorted(makers or users)[:3]:
@@ -329,14 +346,19 @@ def compare(name: str) -> str:
             again = [t for t in again if t not in unbuilt]
         lines_fixed = different(again) | {t: v for t, v in first.items() if t not in again}
     only_lines = [t for t in first if t not in lines_fixed]
+    order = [t for t, names in lines_fixed.items()
+             if all(n.startswith((".text", ".rel", ".init.text", ".exit.text")) for n in names)
+             and reordered(name, *(WORK / name / when / t.replace("/", "%")
+                                   for when in ("before", "after")))]
     row = (f"{name:18} {len(found):7} {len(good):6} {len(good) - len(first):9} "
-           f"{len(only_lines):10} {len(lines_fixed):9}\n")
+           f"{len(only_lines):10} {len(order):9} {len(lines_fixed) - len(order):9}\n")
     for target, reason in failed.items():
         row += f"    {target}: before: {reason}\n"
     for target, reason in broken.items():
         row += f"    {target}: AFTER ONLY: {reason}\n"
     for target, names in lines_fixed.items():
-        row += f"    {target}: DIFFERS in {' '.join(names)}\n"
+        how = "order of instructions" if target in order else "DIFFERS"
+        row += f"    {target}: {how}, in {' '.join(names)}\n"
     for target in only_lines:
         row += f"    {target}: line numbers, in {' '.join(first[target])}\n"
     return row
@@ -369,19 +391,19 @@ def main() -> None:
         (WORK / "state").write_text("before")
     rows = WORK / "rows"
     rows.mkdir(exist_ok=True)
-    for name in wanted:
-        if not (rows / name).exists():
-            row = compare(name)
-            (rows / name).write_text(row)
-        print((rows / name).read_text(), end="", flush=True)
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
             "scripts/sweep-objects.py for how. No compiler here for: " + " ".join(NONE) + ".\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} {'but lines':>10} "
-            f"{'different':>9}\n")
-    known = [n for a in ARCHES for n in (f"{a}-clang", f"{a}-gcc") if (rows / n).exists()]
+            f"{'but order':>9} {'different':>9}\n")
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(head + "".join((rows / n).read_text() for n in known))
-    bad = [n for n in wanted if re.search("DIFFERS|AFTER ONLY|fails|no compiler", (rows / n).read_text())]
+    for name in wanted:
+        if not (rows / name).exists():
+            (rows / name).write_text(compare(name))
+        print((rows / name).read_text(), end="", flush=True)
+        known = [n for a in ARCHES for n in (f"{a}-clang", f"{a}-gcc") if (rows / n).exists()]
+        REPORT.write_text(head + "".join((rows / n).read_text() for n in known))
+    bad = [n for n in wanted
+           if re.search("DIFFERS|AFTER ONLY|fails|no compiler", (rows / n).read_text())]
     if bad:
         sys.exit(f"error: not compared, or not the same code: {' '.join(bad)}")
 
