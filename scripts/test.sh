@@ -110,6 +110,7 @@ kernel_steps() {
 	fi
 }
 if step 15 'patches apply' "$s/tree.sh"; then
+	! has_patches || step 20 'the sweep is generated' "$s/sweep.py" --check || true
 	! has_patches || step 5 'map of the boundary' "$s/boundary.py" --check "$tree" || true
 	kernel_steps
 fi
