@@ -419,8 +419,7 @@ def checked(kind: Callable[[str], Container]) -> str:
         if status or "Looks good." not in text:
             return f"criu check: {text}"
         # The lines have their time in them.
-        where.start("criu check --all 2>&1")
-        return "\n".join(re.sub(r"^\(\d+\.\d+\) ", "", line) for line in where.answer()[0].splitlines())
+        return re.sub(r"^\(\d+\.\d+\) ", "", where.sh("criu check --all 2>&1"), flags=re.M)
     finally:
         where.kill()
 
