@@ -1,10 +1,12 @@
 #!/bin/bash
-# config.sh SRC OUT NAME: write OUT/.config for ci/config/NAME.config.
+# config.sh SRC OUT NAME: write OUT/.config for ci/config/NAME.config, on top of
+# boot.config and, but for "off", of base.config.
 # Fails when a requested symbol did not survive (LAX=1: only says so).
 . "$(dirname "$0")/lib.sh"
 
 src=$1 out=$2 name=$3
-fragments=("$root/ci/config/base.config")
+fragments=("$root/ci/config/boot.config")
+[[ $name == off ]] || fragments+=("$root/ci/config/base.config")
 if [[ $name != off && $src != "$pristine" ]] && { has_patches || [[ -e $src/kernel/pidspace ]]; }; then
 	fragments+=("$root/ci/config/pidspace.config")
 fi

@@ -67,7 +67,8 @@ def boot(batch: list[Mutation]) -> str:
     log = CACHE / "log/base-kselftest.console"
     programs = ",".join(sorted({name.split(".")[0] + "_test" for m in batch for name in m["fails"]}))
     mounts = "".join(f"mount --bind {copy} {place} && " for place, copy in COPIES.items())
-    job = f"{ROOT}/scripts/job.sh kselftest base --timeout 400"
+    # The tests wait less for what does not come.
+    job = f"{ROOT}/scripts/job.sh kselftest base --timeout 600 --append PIDSPACE_PATIENCE_MS=8000"
     try:
         for path, text in changed(batch).items():
             path.write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ kernel() {
 	local key
 	key=$({
 		cat "$root/scripts/lib.sh" "$root/scripts/config.sh"
-		sha256sum "$root/ci/config/base.config" "$pristine/Makefile"
+		sha256sum "$root"/ci/config/{boot,base}.config "$pristine/Makefile"
 		clang-$llvm --version
 		/usr/bin/rustc --version
 		readlink "$cache/bindgen"
