@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same docs lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -59,6 +59,9 @@ leaks: ## the tests of the first section, on a kernel that has all that they loo
 
 same: ## mainline's selftests: as on the pristine kernel, and in a container as in a pid namespace
 	$(verb) scripts/same.sh
+
+docs: ## the pages, kernel-doc, rustdoc and man page that the series adds: built without warnings
+	$(verb) scripts/docs.sh
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

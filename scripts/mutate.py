@@ -49,8 +49,10 @@ def outcomes(console: str) -> dict[str, bool]:
 
 
 def judge(batch: list[Mutation], seen: dict[str, bool]) -> list[tuple[Mutation, list[str]]]:
-    """Of each mutation what should have failed and did not."""
-    return [(m, [name for name in m["fails"] if seen.get(name) is not False]) for m in batch]
+    """Of each mutation what should have failed and did not: what passed, and what did not run."""
+    def word(name: str) -> str:
+        return name if name in seen else f"{name} (not run)"
+    return [(m, [word(name) for name in m["fails"] if seen.get(name) is not False]) for m in batch]
 
 
 def changed(batch: list[Mutation]) -> dict[Path, str]:
@@ -65,6 +67,7 @@ def boot(batch: list[Mutation]) -> str:
     """Build and boot it; its console."""
     saved = {path: path.read_text(encoding="utf-8") for path in changed(batch)}
     log = CACHE / "log/base-kselftest.console"
+    kept = CACHE / f"log/mutate-{batch[0]['batch']}.console"
     programs = ",".join(sorted({name.split(".")[0] + "_test" for m in batch for name in m["fails"]}))
     mounts = "".join(f"mount --bind {copy} {place} && " for place, copy in COPIES.items())
     # The tests wait less for what does not come.
@@ -74,11 +77,14 @@ def boot(batch: list[Mutation]) -> str:
             path.write_text(text, encoding="utf-8")
         (COPIES[CACHE / "build/base"] / ".key").unlink(missing_ok=True)
         log.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
         # That it fails is the point.
         subprocess.run(
             ["unshare", "--mount", "sh", "-c", f"{mounts}exec {job}"],
             env={**os.environ, "ARGS": programs}, stdout=subprocess.DEVNULL, check=False)
-        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        if log.exists():
+            log.rename(kept)
+        return kept.read_text(encoding="utf-8", errors="replace") if kept.exists() else ""
     finally:
         for path, text in saved.items():
             path.write_text(text, encoding="utf-8")

@@ -31,10 +31,10 @@ class Mutate(unittest.TestCase):
             {"name": "did not run", "fails": ["restore.pid_max"]},
         ]
         missing = [names for _, names in mutate.judge(batch, mutate.outcomes(CONSOLE))]
-        self.assertEqual(missing, [[], ["signal.forged"], ["restore.pid_max"]])
+        self.assertEqual(missing, [[], ["signal.forged"], ["restore.pid_max (not run)"]])
 
     def test_nothing_ran(self) -> None:
-        self.assertEqual(mutate.judge([{"name": "x", "fails": ["a.b"]}], mutate.outcomes("")), [({"name": "x", "fails": ["a.b"]}, ["a.b"])])
+        self.assertEqual(mutate.judge([{"name": "x", "fails": ["a.b"]}], mutate.outcomes("")), [({"name": "x", "fails": ["a.b"]}, ["a.b (not run)"])])
 
     def test_line_is_not_there(self) -> None:
         mutation = {"name": "x", "file": "f", "old": "gone", "new": ""}
