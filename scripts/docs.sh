@@ -14,7 +14,7 @@ verdict() {
 	local lines
 	if lines=$(grep .); then
 		echo "  FAILED  $1"
-		sed 's/^/          /' <<< "$lines"
+		printf '          %s\n' "${lines//$'\n'/$'\n'          }"
 		failed=$((failed + 1))
 	else
 		echo "  ok      $1"
