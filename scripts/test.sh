@@ -99,7 +99,7 @@ kernel_steps() {
 		ahead off
 		step 15 'kunit debug' "$s/job.sh" kunit debug --timeout 600 || true
 		if has_patches; then
-			step 40 'kselftest debug' "$s/job.sh" kselftest debug --timeout 2000 || true
+			step 40 'kselftest debug' "$s/job.sh" kselftest debug --timeout 2200 --append PIDSPACE_CHURN=5000 || true
 		else
 			step 10 'boot debug' "$s/job.sh" off debug || true
 		fi
