@@ -23,6 +23,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pids
 COPIES = {CACHE / "tree": CACHE / "mutate/tree", CACHE / "build/base": CACHE / "mutate/base"}
 TREE = COPIES[CACHE / "tree"]
 Mutation = dict[str, Any]
+RUN = re.compile(r"^ *# +RUN +(\S+) \.\.\.", re.M)
 RESULT = re.compile(r"^ *(not ok|ok) \d+ (\w+)\.(\S+)(?!.*# SKIP)", re.M)
 
 
@@ -44,8 +45,11 @@ def mutate(text: str, mutation: Mutation) -> str:
 
 
 def outcomes(console: str) -> dict[str, bool]:
-    """suite.test: passed. The lines of fixtures with variants name those too: suite.variant.test"""
-    return {f"{suite}.{test}": word == "ok" for word, suite, test in RESULT.findall(console)}
+    """suite.test: passed. The lines of fixtures with variants name those too: suite.variant.test
+    What began and has no result has failed: the kernel hung or died under it."""
+    results = {f"{suite}.{test}": word == "ok" for word, suite, test in RESULT.findall(console)}
+    skipped = re.findall(r"^ *ok \d+ (\S+) # SKIP", console, re.M)
+    return {name: False for name in RUN.findall(console) if name not in skipped} | results
 
 
 def judge(batch: list[Mutation], seen: dict[str, bool]) -> list[tuple[Mutation, list[str]]]:

@@ -24,6 +24,11 @@ class Mutate(unittest.TestCase):
             {"signal.forged": True, "signal.groups": False, "held.pidfd.name_is_free": False},
         )
 
+    def test_no_end(self) -> None:
+        begun = "  #  RUN           restore.pid_max ...\n  #  RUN           held.pidfd.hangs ...\n"
+        seen = mutate.outcomes(CONSOLE + begun)
+        self.assertEqual([seen.get("held.pidfd.hangs"), seen.get("restore.pid_max")], [False, None])
+
     def test_caught_only_if_all_fail(self) -> None:
         batch = [
             {"name": "caught", "fails": ["signal.groups", "held.pidfd.name_is_free"]},
