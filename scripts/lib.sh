@@ -116,3 +116,24 @@ build_objects() {
 	}
 	rm -f "$out/.building"
 }
+
+# build_kernel SRC OUT NAME LOG: OUT/arch/x86/boot/bzImage of SRC, configured by
+# ci/config/NAME.config. Nothing is done when nothing that goes into it has changed.
+build_kernel() {
+	local src=$1 out=$2 name=$3 log=$4 key
+	key=$({
+		cat "$src.state.key" 2>/dev/null || sha256sum "$src/Makefile"
+		cat "$root/scripts/lib.sh" "$root/scripts/config.sh"
+		sha256sum "$root"/ci/config/*
+		clang-$llvm --version
+		/usr/bin/rustc --version
+		readlink "$cache/bindgen"
+	} | sha256sum)
+	# The user's own tree is looked through by make each time.
+	[[ -e $out/arch/x86/boot/bzImage && $(cat "$out/.key" 2>/dev/null) == "$key" && -z ${TREE:-} ]] && return
+	rm -f "$out/.key"
+	say "  building $(basename "$out")"
+	"$root/scripts/config.sh" "$src" "$out" "$name"
+	build_objects "$src" "$out" "$log" bzImage
+	echo "$key" > "$out/.key"
+}

@@ -10,24 +10,6 @@ collections=(clone3 pidfd pid_namespace namespaces proc ptrace futex seccomp kcm
 out=$builds/same src=$builds/same-tests
 image=$out/arch/x86/boot/bzImage tests=$builds/same-tests.squashfs
 
-# The pristine tree with the configuration of the patched kernel.
-kernel() {
-	local key
-	key=$({
-		cat "$root/scripts/lib.sh" "$root/scripts/config.sh"
-		sha256sum "$root"/ci/config/{boot,base}.config "$pristine/Makefile"
-		clang-$llvm --version
-		/usr/bin/rustc --version
-		readlink "$cache/bindgen"
-	} | sha256sum)
-	[[ -e $image && $(cat "$out/.key" 2>/dev/null) == "$key" && -z ${TREE:-} ]] && return
-	rm -f "$out/.key"
-	say "  building same, the pristine tree"
-	"$root/scripts/config.sh" "$pristine" "$out" base
-	build_objects "$pristine" "$out" "$cache/log/build-same.log" bzImage
-	echo "$key" > "$out/.key"
-}
-
 # Some of the tests' Makefiles write next to their sources: work in a copy.
 build_tests() {
 	local log=$cache/log/same-tests.log key
@@ -57,7 +39,8 @@ build_tests() {
 disk=$("$root/scripts/rootfs.sh" trixie)
 "$root/scripts/build.sh" base
 initrd=$("$root/scripts/initramfs.sh" "$tree" "$builds/base")
-with_lock "build-${place##*/}-same" kernel
+# The pristine tree with the configuration of the patched kernel.
+with_lock "build-${place##*/}-same" build_kernel "$pristine" "$out" base "$cache/log/build-same.log"
 with_lock "build-${place##*/}-same" build_tests
 set -f
 # shellcheck disable=SC2086  # patterns
