@@ -31,7 +31,7 @@ HELPERS = """
 pid_vnr task_pid_vnr task_tgid_vnr task_pgrp_vnr task_session_vnr task_ppid_vnr
 pid_nr_ns task_pid_nr_ns task_tgid_nr_ns task_pgrp_nr_ns task_session_nr_ns task_ppid_nr_ns
 __task_pid_nr_ns
-find_vpid find_get_pid find_task_by_vpid find_get_task_by_vpid find_pid_ns
+find_vpid vpid_is find_get_pid find_task_by_vpid find_get_task_by_vpid find_pid_ns
 find_task_by_pid_ns find_ge_pid pidfd_get_pid pidfd_get_task pidfd_prepare ns_of_pid
 """.split()
 CALL = re.compile(r"(?<![\w.>])(" + "|".join(HELPERS) + r")\s*\(")
