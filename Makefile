@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same docs lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same docs each-patch lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -62,6 +62,9 @@ same: ## mainline's selftests: as on the pristine kernel, and in a container as 
 
 docs: ## the pages, kernel-doc, rustdoc and man page that the series adds: built without warnings
 	$(verb) scripts/docs.sh
+
+each-patch: ## every patch builds on its own: what it touches, by clang and gcc with W=1 (ARGS=PATTERN)
+	$(verb) scripts/each-patch.py $(ARGS)
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh
