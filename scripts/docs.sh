@@ -36,7 +36,8 @@ grep -E '^Documentation/.*\.rst$' "$ours" | grep -v '/index\.rst$' > "$pages"
 for book in "${books[@]}"; do
 	say "  building $book"
 	# Of one book only: references into others are unknown, in mainline's pages as well.
-	kmake "$tree" "$out" htmldocs SPHINXDIRS="$book" SPHINXOPTS=-j1 > "$log/$book.log" 2>&1 ||
+	# Not kmake: this target takes RUSTDOC for an option of Sphinx.
+	make -C "$tree" O="$out" htmldocs SPHINXDIRS="$book" SPHINXOPTS=-j1 > "$log/$book.log" 2>&1 ||
 		{ tail -n 12 "$log/$book.log" >&2; die "$book (log: $log/$book.log)"; }
 	while read -r page; do
 		[[ $page != "Documentation/$book/"* ]] && continue
