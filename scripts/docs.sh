@@ -39,22 +39,24 @@ for book in "${books[@]}"; do
 	# Not kmake: this target takes RUSTDOC for an option of Sphinx.
 	make -C "$tree" O="$out" htmldocs SPHINXDIRS="$book" SPHINXOPTS=-j1 > "$log/$book.log" 2>&1 ||
 		{ tail -n 12 "$log/$book.log" >&2; die "$book (log: $log/$book.log)"; }
-	while read -r page; do
-		[[ $page != "Documentation/$book/"* ]] && continue
-		page=${page#Documentation/}
-		[[ -e $out/Documentation/output/${page%.rst}.html ]] || echo "$page: no page was made of it"
-	done < "$pages" | verdict "$book: pages"
-	grep -F -f "$pages" -e 'linux/pidspace.h' "$log/$book.log" | grep -i warning | verdict "$book: warnings"
+	verdict "$book: pages" < <(
+		while read -r page; do
+			[[ $page == "Documentation/$book/"* ]] || continue
+			page=${page#Documentation/}
+			[[ -e $out/Documentation/output/${page%.rst}.html ]] || echo "$page: no page was made of it"
+		done < "$pages")
+	verdict "$book: warnings" < <(grep -F -f "$pages" -e linux/pidspace.h "$log/$book.log" | grep -i warning)
 done
 
 mapfile -t headers < <(grep -E '^include/linux/pidspace.*\.h$' "$ours")
-(cd "$tree" && scripts/kernel-doc -none -Wall "${headers[@]}" 2>&1) | verdict 'kernel-doc'
+((${#headers[@]})) || die "the series adds no header"
+verdict kernel-doc < <(cd "$tree" && tools/docs/kernel-doc -none -Wall "${headers[@]}" 2>&1)
 
 say "  building rustdoc"
 "$root/scripts/build.sh" base
 kmake "$tree" "$builds/base" rustdoc > "$log/rustdoc.log" 2>&1 ||
 	{ tail -n 12 "$log/rustdoc.log" >&2; die "rustdoc (log: $log/rustdoc.log)"; }
-grep -A3 '^warning' "$log/rustdoc.log" | grep -F -f "$ours" | verdict 'rustdoc: rust/kernel'
+verdict 'rustdoc: rust/kernel' < <(grep -A3 '^warning' "$log/rustdoc.log" | grep -F -f "$ours")
 
 # The core is no part of the kernel crate and has nothing public: its rustdoc, that
 # of private items too, with the options that it was compiled with.
@@ -67,9 +69,9 @@ core() {
 	[[ $command == *rustdoc*pidspace.rs* ]] || die "no command to compile pidspace.rs in $PWD"
 	RUSTC_BOOTSTRAP=1 bash -c "$command" 2>&1
 }
-(cd "$builds/base" && core) | verdict 'rustdoc: kernel/pidspace'
+verdict 'rustdoc: kernel/pidspace' < <(cd "$builds/base" && core)
 
-mandoc -T lint -W style "$tree/tools/pidspace/container.7" 2>&1 | verdict 'mandoc: container(7)'
+verdict 'mandoc: container(7)' < <(mandoc -T lint -W style "$tree/tools/pidspace/container.7" 2>&1)
 
 echo "$passed passed, $failed failed"
 ((!failed))
