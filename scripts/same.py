@@ -9,7 +9,8 @@ squashfs, see same.sh):
   before  the pristine kernel with the patched one, in the default container
   inside  on the patched kernel, a container with a pid namespace
 
-A line that differs is run again, several times. It is unstable if it has more
+What a place printed in the first run is kept in LOGS, and used until the kernel, the
+tests or ci/guest/same.py change. A line that differs is run again, several times. It is unstable if it has more
 than one result on the pristine kernel (in the place that is compared with), and
 a difference otherwise. There must be none in the first comparison; those of the
 second are in ALLOWED: PROGRAM <tab> LINE <tab> REASON, patterns.
@@ -17,6 +18,7 @@ second are in ALLOWED: PROGRAM <tab> LINE <tab> REASON, patterns.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -180,19 +182,30 @@ def main(argv: list[str]) -> int:
     allowed = read_allowed(Path(allowed_file).read_text(encoding="utf-8"))
     script = Path(__file__).resolve().parent / "boot.py"
     failed_boots = []
+    guest = Path(__file__).resolve().parent.parent / "ci/guest/same.py"
 
     def boot(kernel: str, mode: str, times: int, programs: list[str]) -> Runs:
-        disk = Path(logs) / f"same-{kernel}-{mode}.results"
+        name = f"same-{kernel}-{mode}{'' if times == 1 else '-again'}"
+        disk, key = Path(logs) / f"{name}.results", Path(logs) / f"{name}.key"
+        inputs = hashlib.sha256(" ".join(programs).encode())
+        for path in (Path(kernels[kernel]), Path(tests), guest):
+            inputs.update(hashlib.sha256(path.read_bytes()).digest())
+        if times == 1 and key.exists() and disk.exists() and key.read_text() == inputs.hexdigest():
+            print(f"{mode} on the {kernel} kernel: as it was run before", flush=True)
+            return load(disk)
+        key.unlink(missing_ok=True)
         disk.write_bytes(b"")
         with disk.open("r+b") as file:
             file.truncate(SIZE)
-        log = Path(logs) / f"same-{kernel}-{mode}{'' if times == 1 else '-again'}.console"
+        log = Path(logs) / f"{name}.console"
         status = subprocess.run(
             [str(script), "--kernel", kernels[kernel], "--initrd", initrd, "--disk", rootfs, "--disk", tests,
              "--data", str(disk), "--job", "same", "--args", ",".join([mode, str(times), *programs]),
              "--log", str(log), "--timeout", "7200", "--memory", "2G"], check=False).returncode
         if status:
             failed_boots.append(f"{kernel} {mode}")
+        elif times == 1:
+            key.write_text(inputs.hexdigest())
         return load(disk)
 
     places = [("pristine", "default"), ("patched", "default"), ("patched", "container"), ("patched", "pidns")]
