@@ -9,11 +9,12 @@ squashfs, see same.sh):
   before  the pristine kernel with the patched one, in the default container
   inside  on the patched kernel, a container with a pid namespace
 
-What a place printed in the first run is kept in LOGS, and used until the kernel, the
-tests or ci/guest/same.py change. A line that differs is run again, several times. It is unstable if it has more
-than one result on the pristine kernel (in the place that is compared with), and
-a difference otherwise. There must be none in the first comparison; those of the
-second are in ALLOWED: PROGRAM <tab> LINE <tab> REASON, patterns.
+What a place printed in the first run is kept in LOGS, and used until the kernel,
+the tests or ci/guest/same.py change. A line that differs is run again, several
+times. It is unstable if the two places have results in common and Fisher's exact
+test does not tell them apart (5 %), and a difference otherwise. There must be none
+in the first comparison; those of the second are in ALLOWED: PROGRAM <tab> LINE
+<tab> REASON, patterns.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from math import comb
 from pathlib import Path
 from typing import Callable
 
 LINE = re.compile(r"^\s*(not ok|ok)\b[ \t]*(\d*)[ \t]*(?:- )?(.*)$")
 DIRECTIVE = re.compile(r"#\s*(SKIP|XFAIL|TODO|XPASS)\b", re.I)
-TIMES = 3
+TIMES = 4
 SIZE = 64 << 20
 
 # What each line of a program ended with, in each run of it.
@@ -68,19 +71,21 @@ def load(disk: Path) -> Runs:
     return {test: [parse(r["exit"], r["output"]) for r in runs] for test, runs in results.items()}
 
 
-def values(runs: list[Lines], key: str) -> set[str]:
-    return {lines.get(key, "(no such line)") for lines in runs}
-
-
 @dataclass(frozen=True)
 class Difference:
     test: str
     key: str
-    left: tuple[str, ...]
-    right: tuple[str, ...]
+    left: tuple[tuple[str, int], ...]
+    right: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
-        return f"{self.test} {self.key}: {' | '.join(self.left)} -> {' | '.join(self.right)}"
+        def text(side: tuple[tuple[str, int], ...]) -> str:
+            return " | ".join(value if count == 1 else f"{value} ({count}x)" for value, count in side)
+        return f"{self.test} {self.key}: {text(self.left)} -> {text(self.right)}"
+
+
+def counts(runs: list[Lines], key: str) -> Counter[str]:
+    return Counter(lines.get(key, "(no such line)") for lines in runs) or Counter({"(not run)": 1})
 
 
 def differences(left: Runs, right: Runs) -> list[Difference]:
@@ -88,16 +93,32 @@ def differences(left: Runs, right: Runs) -> list[Difference]:
     for test in sorted(left.keys() | right.keys()):
         a, b = left.get(test, []), right.get(test, [])
         for key in dict.fromkeys(k for lines in a + b for k in lines):
-            x, y = values(a, key) if a else {"(not run)"}, values(b, key) if b else {"(not run)"}
-            if x != y:
-                found.append(Difference(test, key, tuple(sorted(x)), tuple(sorted(y))))
+            x, y = counts(a, key), counts(b, key)
+            if set(x) != set(y):
+                found.append(Difference(test, key, tuple(sorted(x.items())), tuple(sorted(y.items()))))
     return found
 
 
+def fisher(a: int, b: int, c: int, d: int) -> float:
+    """Fisher's exact test, two-sided: the probability of a table of 2 x 2 at least as uneven."""
+    def table(x: int) -> float:
+        return comb(a + b, x) * comb(c + d, a + c - x) / comb(a + b + c + d, a + c)
+    seen = table(a) * (1 + 1e-9)
+    return sum(p for p in map(table, range(max(0, a - d), min(a + b, a + c) + 1)) if p <= seen)
+
+
 def unstable(difference: Difference, pristine: Runs) -> bool:
-    """Whether the line has several results without the series."""
-    runs = pristine.get(difference.test, [])
-    return len(values(runs, difference.key)) > 1
+    """Whether chance explains it: the results overlap, and are not more uneven than
+    comes about once in twenty times. What the same place has on the pristine kernel
+    counts with the left side."""
+    left = Counter(dict(difference.left))
+    if difference.test in pristine:
+        left += counts(pristine[difference.test], difference.key)
+    right = Counter(dict(difference.right))
+    if not set(left) & set(right):
+        return False
+    return all(fisher(left[v], left.total() - left[v], right[v], right.total() - right[v]) >= 0.05
+               for v in set(left) | set(right))
 
 
 @dataclass
@@ -155,7 +176,7 @@ def compare(boot: Boot, left: tuple[str, str], right: tuple[str, str], pristine:
     verdict = Verdict()
     lines = sum(len({k for lines in r for k in lines}) for r in runs[left].values())
     for difference in differences(runs[left], runs[right]):
-        if unstable(difference, runs[pristine]):
+        if unstable(difference, runs[pristine] if pristine != left else {}):
             verdict.unstable.append(difference)
         elif reason := reason_for(difference, allowed):
             verdict.allowed.append((difference, reason))

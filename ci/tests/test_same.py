@@ -64,11 +64,21 @@ class Compare(unittest.TestCase):
     def test_different(self) -> None:
         verdict = self.compare({BASE: "ok", NEW: "not ok"}, {BASE: ["ok"] * 3, NEW: ["not ok"] * 3})
         self.assertEqual((verdict.same, len(verdict.faults)), (1, 1))
-        self.assertEqual(str(verdict.faults[0]), "a:b 1: ok -> not ok")
+        self.assertEqual(str(verdict.faults[0]), "a:b 1: ok (4x) -> not ok (4x)")
 
     def test_different_once(self) -> None:
-        verdict = self.compare({BASE: "ok", NEW: "not ok"}, {BASE: ["ok"] * 3, NEW: ["ok"] * 3})
-        self.assertEqual(len(verdict.faults), 1)
+        verdict = self.compare({BASE: "ok", NEW: "not ok"}, {BASE: ["ok"] * 4, NEW: ["ok"] * 4})
+        self.assertEqual((len(verdict.unstable), verdict.faults), (1, []))
+
+    def test_different_often(self) -> None:
+        """Results in common, and still too uneven for chance."""
+        verdict = self.compare({BASE: "ok", NEW: "not ok"}, {BASE: ["ok"] * 7, NEW: ["not ok"] * 6 + ["ok"]})
+        self.assertEqual((verdict.unstable, len(verdict.faults)), ([], 1))
+
+    def test_fisher(self) -> None:
+        self.assertAlmostEqual(same.fisher(3, 1, 1, 3), 0.4857, 4)
+        self.assertAlmostEqual(same.fisher(8, 0, 1, 7), 0.0014, 4)
+        self.assertEqual(same.fisher(5, 0, 5, 0), 1)
 
     def test_unstable_before_as_well(self) -> None:
         verdict = self.compare({BASE: "ok", NEW: "not ok"}, {BASE: ["ok", "not ok", "ok"], NEW: ["not ok"] * 3})
@@ -87,8 +97,9 @@ class Compare(unittest.TestCase):
             with self.subTest(allowed=allowed):
                 verdict = self.compare({NS: "ok", IN: "not ok"}, again, NS, IN, place, allowed)
                 self.assertEqual((len(verdict.faults), len(verdict.allowed)), (faults, 1 - faults))
-        # It is not unstable if only the patched kernel has several results.
+        # What a pid namespace has on the pristine kernel counts with it.
         again[NS] = ["ok", "not ok", "ok"]
+        again[place] = ["ok"] * 9
         verdict = self.compare({NS: "ok", IN: "not ok"}, again, NS, IN, place)
         self.assertEqual((len(verdict.faults), verdict.unstable), (1, []))
 
