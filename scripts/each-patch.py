@@ -117,8 +117,6 @@ class Build:
         self.compiler, self.kind = compiler, kind
         self.out = WORK / f"{kind}-{compiler}"
         self.rust = kind == "base" and compiler == "clang"
-        # What was seen before the series: object -> its warnings; None if it is not built.
-        self.before: dict[str, set[str] | None] = {}
 
     def make(self, *args: str) -> subprocess.CompletedProcess[str]:
         """The kernel's make."""
