@@ -64,7 +64,7 @@ docs: ## the pages, kernel-doc, rustdoc and man page that the series adds: built
 	$(verb) scripts/docs.sh
 
 each-patch: ## every patch builds on its own: what it touches, by clang and gcc with W=1 (ARGS=PATTERN)
-	$(verb) scripts/each-patch.py $(ARGS)
+	$(verb) scripts/each_patch.py $(ARGS)
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

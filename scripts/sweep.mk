@@ -9,7 +9,7 @@ sweep-check: ## compare patches/ with what sweep generates
 	$(verb) scripts/sweep.py --check
 
 sweep-objects: ## compile what the sweep touches before and after, and compare (NAMES="arm64-clang ...")
-	$(verb) scripts/sweep-objects.py $(NAMES)
+	$(verb) scripts/sweep_objects.py $(NAMES)
 
 gate-test: ## show that raw task->pid does not compile
 	$(verb) scripts/gate-test.sh

@@ -12,7 +12,7 @@ the order of independent instructions: gcc's scheduler breaks ties by numbers of
 to the gate, "raw access [...] a compile error"; the patch after it, READ_ONCE(), is
 the one that may change code.
 
-usage: sweep-objects.py [ARCH-COMPILER...]     such as x86-clang or sparc64-gcc
+usage: sweep_objects.py [ARCH-COMPILER...]     such as x86-clang or sparc64-gcc
 (ci/sweep/cross-packages.txt lists the compilers). What has been compared is not
 compared again until a patch changes.
 """
@@ -23,37 +23,67 @@ import hashlib
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pidspace"
+import kbuild
+from kbuild import LLVM, ROOT, run, say
+from loaded import differing
+
 SERIES = Path(os.environ.get("SERIES_DIR", ROOT))
-WORK = CACHE / "sweep-objects"
+WORK = kbuild.CACHE / "sweep-objects"
 SRC = WORK / "src"
 REPORT = Path(os.environ.get("REPORT", ROOT / "Documentation/sweep-objects.txt"))
-JOBS = os.environ.get("JOBS", "1")
-LLVM = "19"
-# name: (ARCH=, directories under arch/ and elsewhere that only it builds, gcc triplet, defconfig)
+JOBS = os.environ.get("JOBS") or str(os.cpu_count())
+# What allmodconfig of x86 leaves out: options that exclude others, and limits of the default.
+REST = """
+CONFIG_CONNECTOR=y
+CONFIG_PROC_EVENTS=y
+# CONFIG_TRIM_UNUSED_KSYMS is not set
+CONFIG_LIVEPATCH=y
+CONFIG_UNWINDER_FRAME_POINTER=y
+CONFIG_RV_PER_TASK_MONITORS=8
+CONFIG_KASAN=y
+# CONFIG_DEBUG_INFO_NONE is not set
+CONFIG_DEBUG_INFO_DWARF4=y
+# CONFIG_DEBUG_INFO_REDUCED is not set
+# CONFIG_DEBUG_INFO_SPLIT is not set
+CONFIG_DEBUG_INFO_BTF=y
+"""
+
+
+class Arch(NamedTuple):
+    """One configuration."""
+
+    arch: str                   # ARCH=
+    own: str = ""               # directories and files that are compiled here, besides CORE
+    triplet: str = ""           # of gcc
+    config: str = "allmodconfig"
+    options: str = ""           # besides CONFIG
+
+
 ARCHES = {
-    "x86": ("x86_64", "", "x86_64-linux-gnu", "allmodconfig"),
-    "arm64": ("arm64", "arch/arm64", "aarch64-linux-gnu", "allmodconfig"),
-    "arm": ("arm", "arch/arm", "arm-linux-gnueabi", "allmodconfig"),
-    "powerpc": ("powerpc", "arch/powerpc", "powerpc64le-linux-gnu", "allmodconfig"),
-    "s390": ("s390", "arch/s390 drivers/s390", "s390x-linux-gnu", "allmodconfig"),
-    "mips": ("mips", "arch/mips", "mips64-linux-gnuabi64", "allmodconfig"),
-    "riscv": ("riscv", "arch/riscv", "riscv64-linux-gnu", "allmodconfig"),
-    "loongarch": ("loongarch", "arch/loongarch", "loongarch64-linux-gnu", "allmodconfig"),
-    "sparc64": ("sparc64", "arch/sparc drivers/sbus", "sparc64-linux-gnu", "allmodconfig"),
-    "parisc": ("parisc", "arch/parisc", "hppa-linux-gnu", "allmodconfig"),
-    "m68k": ("m68k", "arch/m68k", "m68k-linux-gnu", "allmodconfig"),
-    "alpha": ("alpha", "arch/alpha", "alpha-linux-gnu", "allmodconfig"),
-    "sh": ("sh", "arch/sh", "sh4-linux-gnu", "allmodconfig"),
-    "arc": ("arc", "arch/arc", "arc-linux-gnu", "allmodconfig"),
-    "hexagon": ("hexagon", "arch/hexagon", "", "allmodconfig"),
-    "um": ("um", "arch/um", "", "allmodconfig"),
+    "x86": Arch("x86_64", triplet="x86_64-linux-gnu"),
+    "x86-rest": Arch("x86_64", "kernel/trace/rv include/rv kernel/livepatch kernel/sched/ext mm/kasan "
+                     "drivers/connector arch/x86/kernel/unwind_frame.c", "x86_64-linux-gnu", options=REST),
+    "arm64": Arch("arm64", "arch/arm64", "aarch64-linux-gnu"),
+    "arm": Arch("arm", "arch/arm", "arm-linux-gnueabi"),
+    "arm-nommu": Arch("arm", "mm/nommu.c fs/binfmt_elf_fdpic.c", "arm-linux-gnueabi", "mps2_defconfig"),
+    "powerpc": Arch("powerpc", "arch/powerpc drivers/misc/ocxl drivers/crypto/nx", "powerpc64le-linux-gnu"),
+    "s390": Arch("s390", "arch/s390 drivers/s390", "s390x-linux-gnu"),
+    "mips": Arch("mips", "arch/mips", "mips64-linux-gnuabi64"),
+    "riscv": Arch("riscv", "arch/riscv", "riscv64-linux-gnu"),
+    "loongarch": Arch("loongarch", "arch/loongarch"),
+    "sparc64": Arch("sparc64", "arch/sparc drivers/sbus", "sparc64-linux-gnu"),
+    "parisc": Arch("parisc", "arch/parisc", "hppa-linux-gnu"),
+    "m68k": Arch("m68k", "arch/m68k", "m68k-linux-gnu"),
+    "alpha": Arch("alpha", "arch/alpha", "alpha-linux-gnu"),
+    "sh": Arch("sh", "arch/sh", "sh4-linux-gnu"),
+    "arc": Arch("arc", "arch/arc", "arc-linux-gnu"),
+    "hexagon": Arch("hexagon", "arch/hexagon"),
+    "um": Arch("um", "arch/um arch/x86/um"),
 }
 # No compiler in Debian, and no usable clang target.
 NONE = ("csky", "microblaze", "nios2", "openrisc", "xtensa")
@@ -74,99 +104,12 @@ CONFIG_DEBUG_INFO_NONE=y
 # CONFIG_RUST is not set
 CONFIG_RANDSTRUCT_NONE=y
 """
-# Directories that another directory's Makefile builds.
-BUILT_BY = {
-    "drivers/gpu/drm/amd/amdkfd": "drivers/gpu/drm/amd/amdgpu/../amdkfd",
-    "virt/kvm": "arch/{arch}/kvm/../../../virt/kvm",
-}
-SHT_RELA, SHT_REL, SHT_NOBITS, SHF_ALLOC = 4, 9, 8, 2
-
-
-def say(message: str) -> None:
-    """Progress."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def run(*args: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command, quietly."""
-    return subprocess.run(args, capture_output=True, text=True, errors="replace",
-                          check=False, **options)  # type: ignore[call-overload, no-any-return]
-
-
-def sections(path: Path) -> dict[str, object]:
-    """What of an ELF object is loaded: contents and relocations by section name."""
-    data = path.read_bytes()
-    if data[:4] != b"\x7fELF":
-        return {"": data}
-    wide, end = data[4] == 2, "<" if data[5] == 1 else ">"
-    mips64 = wide and struct.unpack_from(end + "H", data, 18)[0] == 8
-    offset, = struct.unpack_from(end + ("Q" if wide else "I"), data, 40 if wide else 32)
-    size, count, names = struct.unpack_from(end + "HHH", data, 58 if wide else 46)
-    if not count:  # more than 65279 sections
-        count, = struct.unpack_from(end + ("Q" if wide else "I"), data,
-                                    offset + (32 if wide else 20))
-    if names == 0xffff:
-        names, = struct.unpack_from(end + "I", data, offset + (40 if wide else 24))
-    head = [struct.unpack_from(end + ("IIQQQQIIQQ" if wide else "10I"), data, offset + i * size)
-            for i in range(count)]
-
-    def body(index: int) -> bytes:
-        return data[head[index][4]:head[index][4] + head[index][5]]
-
-    def string(table: int, at: int) -> str:
-        start = head[table][4] + at
-        return data[start:data.index(b"\0", start)].decode("latin-1")
-
-    # The numbers in names such as .rodata.CSWTCH.195 are the compiler's counter.
-    name = [re.sub(r"\.\d+$", "", string(names, h[0])) for h in head]
-
-    def symbol(table: int, index: int) -> object:
-        entry = head[table]
-        if wide:
-            st = struct.unpack_from(end + "IBBHQQ", data, entry[4] + index * 24)
-            label, info, where, value = st[0], st[1], st[3], st[4]
-        else:
-            st = struct.unpack_from(end + "IIIBBH", data, entry[4] + index * 16)
-            label, value, info, where = st[0], st[1], st[3], st[5]
-        text = string(entry[6], label)
-        if info & 15 == 3:
-            return name[where] if where < count else where
-        # A local label's name is the compiler's affair, where it points is not.
-        local = info >> 4 == 0 and where < count
-        return (name[where], value) if local else text
-
-    found: dict[str, object] = {}
-    for index, entry in enumerate(head):
-        if entry[2] & SHF_ALLOC and entry[1] not in (SHT_RELA, SHT_REL):
-            content = entry[5] if entry[1] == SHT_NOBITS else body(index)
-            found.setdefault(name[index], []).append(content)  # type: ignore[attr-defined]
-        elif entry[1] in (SHT_RELA, SHT_REL) and head[entry[7]][2] & SHF_ALLOC:
-            rela = entry[1] == SHT_RELA
-            form = end + (("QQq" if rela else "QQ") if wide else ("IIi" if rela else "II"))
-            relocations = []
-            for rel in struct.iter_unpack(form, body(index)):
-                if mips64:
-                    raw = struct.pack(end + "Q", rel[1])
-                    sym, kind = struct.unpack(end + "I", raw[:4])[0], raw[4:]
-                elif wide:
-                    sym, kind = rel[1] >> 32, rel[1] & 0xffffffff
-                else:
-                    sym, kind = rel[1] >> 8, rel[1] & 0xff
-                relocations.append((rel[0], symbol(entry[6], sym), kind, rel[2:]))
-            found.setdefault(name[index], []).append(relocations)  # type: ignore[attr-defined]
-    return found
-
-
-def differing(before: Path, after: Path) -> list[str]:
-    """The names of the sections that differ."""
-    one, two = sections(before), sections(after)
-    return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
 
 
 def reordered(name: str, before: Path, after: Path) -> bool:
     """Whether both objects have the same instructions, in another order."""
     arch, compiler = name.rsplit("-", 1)
-    tool = f"llvm-objdump-{LLVM}" if compiler == "clang" else f"{ARCHES[arch][2]}-objdump"
+    tool = f"llvm-objdump-{LLVM}" if compiler == "clang" else f"{ARCHES[arch].triplet}-objdump"
     lines = []
     for path in before, after:
         text = run(tool, "-dr", "--no-show-raw-insn", path).stdout
@@ -201,72 +144,48 @@ def touched() -> list[str]:
     return sorted(f for f in files if not f.startswith("tools/"))
 
 
-def apply(patches: list[Path], *options: str) -> None:
-    """Patch SRC."""
-    for patch in patches:
-        done = run("patch", "-p1", "-s", "-f", "--fuzz=0", *options, "-i", patch, cwd=SRC)
-        if done.returncode:
-            sys.exit(f"error: {patch.name}: {done.stdout}")
-
-
 def switch(after: bool) -> None:
     """Apply the sweep to SRC, or take it back."""
     state = WORK / "state"
     if state.read_text() != ("after" if after else "before"):
         state.unlink()
         patches = series()[1]
-        apply(patches if after else patches[::-1], *([] if after else ["-R"]))
+        kbuild.apply(SRC, patches if after else patches[::-1], *([] if after else ["-R"]))
         state.write_text("after" if after else "before")
 
 
 def objects(arch: str, files: list[str]) -> dict[str, str]:
     """The object to compile for each touched file: {target: file}."""
-    real, own = ARCHES[arch][0], ARCHES[arch][1].split()
+    here = ARCHES[arch]
+    own = here.own.split()
     targets: dict[str, str] = {}
     headers = []
     for file in files:
         if arch == "x86":
             if file.startswith("arch/") and not file.startswith("arch/x86/"):
                 continue
-        elif not any(file.startswith(d + "/") for d in own) and file not in CORE:
+        elif not any(file == d or file.startswith(d + "/") for d in own) and file not in CORE:
             continue
         if file.endswith(".h"):
             headers.append(file)
         elif not file.endswith("asm-offsets.c"):  # prepare compiles it
             targets[file[:-2] + ".o"] = file
     for header in headers:
-        top = header.split("/")[0]
-        short = header.split("include/", 1)[1] if "include/" in header else Path(header).name
-        where = ["kernel", "mm", "fs", "drivers", "net", "security"] if top == "include" \
-            else [str(Path(header).parent)]
-        if top == "samples":
-            where = ["samples"]
-        users = run("grep", "-rlE", "--include=*.c",
-                    rf'^#include [<"]([^">]*/)?{re.escape(short)}[>"]',
-                    *where, cwd=SRC).stdout.splitlines()
-        makers = [u for u in users if "CREATE_TRACE_POINTS" in (SRC / u).read_text("latin-1")]
-        for user in sorted(makers or users)[:3]:
-            targets.setdefault(user[:-2] + ".o", header)
-    built: dict[str, str] = {}
-    for target, file in targets.items():
-        for directory, other in BUILT_BY.items():
-            if target.startswith(directory + "/"):
-                target = other.format(arch=real.split("_")[0]) + target[len(directory):]
-        built[target] = file
-    return built
+        for target in kbuild.users(SRC, header)[:3]:
+            targets.setdefault(target, header)
+    return {kbuild.target(f"{t[:-2]}.c", here.arch.split("_")[0]): file for t, file in targets.items()}
 
 
 def make(name: str, *args: str) -> subprocess.CompletedProcess[str]:
     """The kernel's make for one architecture and compiler."""
     arch, compiler = name.rsplit("-", 1)
-    kernel_arch, _, triplet, _ = ARCHES[arch]
+    here = ARCHES[arch]
     tools = [f"LLVM=-{LLVM}"]
     if compiler == "gcc":
-        tools = ["CC=gcc"] if arch == "x86" else [f"CROSS_COMPILE={triplet}-"]
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    return run("nice", "-n", "19", "make", "-C", SRC, f"O={WORK / name}", f"ARCH={kernel_arch}",
+        tools = ["CC=gcc"] if here.arch == "x86_64" else [f"CROSS_COMPILE={here.triplet}-"]
+    return run("nice", "-n", "19", "make", "-C", SRC, f"O={WORK / name}", f"ARCH={here.arch}",
                *tools, f"-j{JOBS}", "KBUILD_BUILD_TIMESTAMP=0", *args,
-               env=env | {"KCONFIG_ALLCONFIG": str(WORK / "all.config")})
+               env=kbuild.environment(KCONFIG_ALLCONFIG=str(WORK / name / "all.config")))
 
 
 def build(name: str, targets: list[str], *flags: str) -> dict[str, str]:
@@ -301,14 +220,18 @@ def keep(name: str, targets: list[str], when: str) -> None:
 def compare(name: str) -> str:
     """One row of the table, and its exceptions."""
     arch, compiler = name.rsplit("-", 1)
-    triplet = ARCHES[arch][2]
+    triplet = ARCHES[arch].triplet
     if compiler == "gcc" and not (triplet and shutil.which(f"{triplet}-gcc")):
         return f"{name:18} no compiler: {triplet or arch}-gcc\n"
     (WORK / name).mkdir(parents=True, exist_ok=True)
+    options = ARCHES[arch].options
+    asked = set(re.findall(r"CONFIG_\w+", options))
+    (WORK / name / "all.config").write_text(options + "\n".join(
+        line for line in CONFIG.splitlines() if not asked & set(re.findall(r"CONFIG_\w+", line))) + "\n")
     (WORK / f"{name}.log").unlink(missing_ok=True)
     switch(False)
     targets = list(found := objects(arch, touched()))
-    prepared = make(name, ARCHES[arch][3])
+    prepared = make(name, ARCHES[arch].config)
     if not prepared.returncode:
         prepared = make(name, "-s", "prepare", "modules_prepare")
     if prepared.returncode:
@@ -371,28 +294,24 @@ def main() -> None:
         if name.rsplit("-", 1)[0] not in ARCHES or name.rsplit("-", 1)[-1] not in ("gcc", "clang"):
             sys.exit(f"error: {name}: not one of {' '.join(ARCHES)}, with -gcc or -clang")
     WORK.mkdir(parents=True, exist_ok=True)
-    (WORK / "all.config").write_text(CONFIG)
     # Another series, or an interrupted switch: from the start.
     changes = b"".join(p.read_bytes().partition(b"\ndiff ")[2] for part in series() for p in part)
     version = hashlib.sha256(changes).hexdigest()
     of = WORK / "series"
     if not (WORK / "state").exists() or not of.exists() or of.read_text() != version:
         (WORK / "state").unlink(missing_ok=True)
-        script = f". {ROOT}/scripts/lib.sh; {ROOT}/scripts/source.sh >&2; echo $pristine"
-        pristine = run("bash", "-c", script).stdout.strip()
-        if not pristine:
-            sys.exit("error: no pristine tree")
-        done = run("rsync", "-a", "--delete", "--exclude=.git", f"{pristine}/", f"{SRC}/")
+        done = run("rsync", "-a", "--delete", "--exclude=.git", f"{kbuild.pristine_tree()}/", f"{SRC}/")
         if done.returncode:
             sys.exit(done.stderr)
-        apply(series()[0])
+        kbuild.apply(SRC, series()[0])
         shutil.rmtree(WORK / "rows", ignore_errors=True)
         of.write_text(version)
         (WORK / "state").write_text("before")
     rows = WORK / "rows"
     rows.mkdir(exist_ok=True)
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
-            "scripts/sweep-objects.py for how. No compiler here for: " + " ".join(NONE) + ".\n\n"
+            "scripts/sweep_objects.py for how. What allmodconfig of x86 leaves out is in x86-rest,\n"
+            "or with the architecture that has it. No compiler here for:\n" + " ".join(NONE) + ".\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} {'but lines':>10} "
             f"{'but order':>9} {'different':>9}\n")
     REPORT.parent.mkdir(exist_ok=True)
