@@ -3,10 +3,10 @@
 
 For each architecture and compiler: allmodconfig without what records line or
 column numbers everywhere (debug info, sanitizers, coverage), then every touched .c
-file, and for a touched header up to three files that include it. All sections that
-end up in memory, and their relocations, must be the same. An object that is not is
-compiled again with __LINE__ fixed, before and after: line numbers may differ. So may
-the order of independent instructions: gcc's scheduler breaks ties by numbers of its own.
+file, and for a touched header up to three files that include it, with __LINE__ fixed:
+line numbers may differ. All sections that end up in memory, and their relocations, must
+be the same. What may differ besides is the order of independent instructions: gcc's
+scheduler breaks ties by numbers of its own.
 
 "Before" has the patches that the series has before the sweep. The sweep counts up
 to the gate, "raw access [...] a compile error"; the patch after it, READ_ONCE(), is
@@ -85,6 +85,9 @@ ARCHES = {
     "hexagon": Arch("hexagon", "arch/hexagon"),
     "um": Arch("um", "arch/um arch/x86/um"),
 }
+# An object for which this does not work is compiled without it.
+FIXED = "KCFLAGS=-Wno-builtin-macro-redefined -D__LINE__=1"
+PLAIN = "KCFLAGS="
 # No compiler in Debian, and no usable clang target.
 NONE = ("csky", "microblaze", "nios2", "openrisc", "xtensa")
 # What every architecture compiles besides its own.
@@ -188,12 +191,12 @@ def make(name: str, *args: str) -> subprocess.CompletedProcess[str]:
                env=kbuild.environment(KCONFIG_ALLCONFIG=str(WORK / name / "all.config")))
 
 
-def build(name: str, targets: list[str], *flags: str) -> dict[str, str]:
+def build(name: str, targets: list[str], flags: str = FIXED) -> dict[str, str]:
     """Compile targets; return what the log says about those that failed."""
     out = WORK / name
     for target in targets:
         (out / target).unlink(missing_ok=True)
-    log = make(name, "-k", *flags, *targets)
+    log = make(name, flags, "-k", *targets)
     text = log.stdout + log.stderr
     (WORK / f"{name}.log").open("a").write(text)
     failed = {}
@@ -230,61 +233,48 @@ def compare(name: str) -> str:
         line for line in CONFIG.splitlines() if not asked & set(re.findall(r"CONFIG_\w+", line))) + "\n")
     (WORK / f"{name}.log").unlink(missing_ok=True)
     switch(False)
-    targets = list(found := objects(arch, touched()))
-    prepared = make(name, ARCHES[arch].config)
+    targets = list(objects(arch, touched()))
+    prepared = make(name, FIXED, ARCHES[arch].config)
     if not prepared.returncode:
-        prepared = make(name, "-s", "prepare", "modules_prepare")
+        prepared = make(name, FIXED, "-s", "prepare", "modules_prepare")
     if prepared.returncode:
         lines = [line for line in prepared.stderr.splitlines() if "rror" in line]
         return f"{name:18} make prepare fails: {lines[0] if lines else '?'}\n"
     say(f"  {name}: {len(targets)} objects, before")
     failed = build(name, targets)
+    lines = list(failed)
+    failed = build(name, lines, PLAIN) if lines else {}
+    lines = [t for t in lines if t not in failed]
     keep(name, targets, "before")
-    good = [t for t in targets if t not in failed]
     switch(True)
+    good = [t for t in targets if t not in failed]
     say(f"  {name}: {len(good)} objects, after")
-    make(name, "-s", "prepare", "modules_prepare")
-    broken = build(name, good)
+    make(name, FIXED, "-s", "prepare", "modules_prepare")
+    broken = build(name, [t for t in good if t not in lines])
+    if lines:
+        broken |= build(name, lines, PLAIN)
     keep(name, good, "after")
-    good = [t for t in good if t not in broken]
+    return row(name, len(targets), failed, broken, [t for t in good if t not in broken])
 
-    def different(some: list[str]) -> dict[str, list[str]]:
-        result = {}
-        for target in some:
-            flat = target.replace("/", "%")
-            if names := differing(WORK / name / "before" / flat, WORK / name / "after" / flat):
-                result[target] = names
-        return result
 
-    first = different(good)
-    lines_fixed: dict[str, list[str]] = first
-    if first:
-        say(f"  {name}: {len(first)} differ; again with __LINE__ fixed")
-        flags = "KCFLAGS=-Wno-builtin-macro-redefined -D__LINE__=1"
-        again = list(first)
-        for when in ("after", "before"):
-            switch(when == "after")
-            unbuilt = build(name, again, flags)
-            keep(name, again, when)
-            again = [t for t in again if t not in unbuilt]
-        lines_fixed = different(again) | {t: v for t, v in first.items() if t not in again}
-    only_lines = [t for t in first if t not in lines_fixed]
-    order = [t for t, names in lines_fixed.items()
-             if all(n.startswith((".text", ".rel", ".init.text", ".exit.text")) for n in names)
-             and reordered(name, *(WORK / name / when / t.replace("/", "%")
-                                   for when in ("before", "after")))]
-    row = (f"{name:18} {len(found):7} {len(good):6} {len(good) - len(first):9} "
-           f"{len(only_lines):10} {len(order):9} {len(lines_fixed) - len(order):9}\n")
-    for target, reason in failed.items():
-        row += f"    {target}: before: {reason}\n"
-    for target, reason in broken.items():
-        row += f"    {target}: AFTER ONLY: {reason}\n"
-    for target, names in lines_fixed.items():
-        how = "order of instructions" if target in order else "DIFFERS"
-        row += f"    {target}: {how}, in {' '.join(names)}\n"
-    for target in only_lines:
-        row += f"    {target}: line numbers, in {' '.join(first[target])}\n"
-    return row
+def row(name: str, count: int, failed: dict[str, str], broken: dict[str, str], good: list[str]) -> str:
+    """What has been set aside, compared: a row of the table, and its exceptions."""
+    lines, order, different = [], 0, 0
+    for target in good:
+        before, after = (WORK / name / when / target.replace("/", "%") for when in ("before", "after"))
+        if not (names := differing(before, after)):
+            continue
+        code = all(n.startswith((".text", ".rel", ".init.text", ".exit.text")) for n in names)
+        if code and reordered(name, before, after):
+            order += 1
+            how = "order of instructions"
+        else:
+            different += 1
+            how = "DIFFERS"
+        lines.append(f"    {target}: {how}, in {' '.join(names)}\n")
+    return (f"{name:18} {count:7} {len(good):6} {len(good) - order - different:9} {order:9} {different:9}\n"
+            + "".join(f"    {t}: before: {reason}\n" for t, reason in failed.items())
+            + "".join(f"    {t}: AFTER ONLY: {reason}\n" for t, reason in broken.items()) + "".join(lines))
 
 
 def main() -> None:
@@ -312,7 +302,7 @@ def main() -> None:
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
             "scripts/sweep_objects.py for how. What allmodconfig of x86 leaves out is in x86-rest,\n"
             "or with the architecture that has it. No compiler here for:\n" + " ".join(NONE) + ".\n\n"
-            f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} {'but lines':>10} "
+            f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} "
             f"{'but order':>9} {'different':>9}\n")
     REPORT.parent.mkdir(exist_ok=True)
     for name in wanted:
