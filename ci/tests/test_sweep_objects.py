@@ -1,0 +1,94 @@
+"""make sweep-objects: what is compiled for a touched file, and what a row says."""
+
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import kbuild
+import sweep_objects
+
+ONE, TWO = "movl $1, %eax", "movl $2, %ecx"
+
+
+class Row(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.top = Path(directory.name)
+        patcher = mock.patch.object(sweep_objects, "WORK", self.top)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def object(self, when: str, target: str, *lines: str) -> None:
+        """Set an object aside."""
+        path = self.top / "x86-clang" / when / target.replace("/", "%")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([f"clang-{kbuild.LLVM}", "--target=x86_64-linux-gnu", "-c", "-x", "assembler", "-", "-o", path],
+                       input="\n".join(("\t.text", "f:", *lines, "ret", "")), text=True, check=True)
+
+    def row(self, good: list[str], failed: dict[str, str] | None = None,
+            broken: dict[str, str] | None = None) -> list[str]:
+        return sweep_objects.row("x86-clang", 7, failed or {}, broken or {}, good).splitlines()
+
+    def test_the_same(self) -> None:
+        for when in ("before", "after"):
+            self.object(when, "fs/a.o", ONE, TWO)
+        self.assertEqual([line.split() for line in self.row(["fs/a.o"])], [["x86-clang", "7", "1", "1", "0", "0"]])
+
+    def test_other_code(self) -> None:
+        self.object("before", "fs/a.o", ONE)
+        self.object("after", "fs/a.o", TWO)
+        found = self.row(["fs/a.o"])
+        self.assertEqual(found[0].split(), ["x86-clang", "7", "1", "0", "0", "1"])
+        self.assertEqual(found[1], "    fs/a.o: DIFFERS, in .text")
+
+    def test_another_order(self) -> None:
+        self.object("before", "fs/a.o", ONE, TWO)
+        self.object("after", "fs/a.o", TWO, ONE)
+        found = self.row(["fs/a.o"])
+        self.assertEqual(found[0].split(), ["x86-clang", "7", "1", "0", "1", "0"])
+        self.assertEqual(found[1], "    fs/a.o: order of instructions, in .text")
+
+    def test_the_order_of_data_counts(self) -> None:
+        self.object("before", "fs/a.o", ".data", ".long 1, 2", ".text")
+        self.object("after", "fs/a.o", ".data", ".long 2, 1", ".text")
+        self.assertEqual(self.row(["fs/a.o"])[1], "    fs/a.o: DIFFERS, in .data")
+
+    def test_what_could_not_be_compiled(self) -> None:
+        found = self.row([], {"fs/b.o": "error: why"}, {"fs/c.o": "error: what"})
+        self.assertEqual(found[0].split(), ["x86-clang", "7", "0", "0", "0", "0"])
+        self.assertEqual(found[1:], ["    fs/b.o: before: error: why", "    fs/c.o: AFTER ONLY: error: what"])
+
+
+class Objects(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.tree = Path(directory.name)
+        for where in kbuild.EVERYWHERE:
+            (self.tree / where).mkdir()
+        (self.tree / "kernel/user.c").write_text("#include <linux/pid.h>\n")
+        patcher = mock.patch.object(sweep_objects, "SRC", self.tree)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def objects(self, arch: str, *files: str) -> list[str]:
+        return sorted(sweep_objects.objects(arch, list(files)))
+
+    def test_x86_has_all_but_what_is_another_one_s(self) -> None:
+        self.assertEqual(
+            self.objects("x86", "arch/arm64/kernel/a.c", "arch/x86/kernel/b.c", "drivers/c.c", "include/linux/pid.h"),
+            ["arch/x86/kernel/b.o", "drivers/c.o", "kernel/user.o"])
+
+    def test_the_others_have_their_own_and_the_core(self) -> None:
+        self.assertEqual(
+            self.objects("arm64", "arch/arm64/kernel/a.c", "arch/x86/kernel/b.c", "drivers/c.c", "kernel/fork.c"),
+            ["arch/arm64/kernel/a.o", "kernel/fork.o"])
+
+    def test_a_single_file(self) -> None:
+        self.assertEqual(self.objects("arm-nommu", "mm/nommu.c", "mm/nommu_other.c"), ["mm/nommu.o"])
+
+    def test_what_another_directory_builds(self) -> None:
+        self.assertEqual(self.objects("x86", "virt/kvm/kvm_main.c"), ["arch/x86/kvm/../../../virt/kvm/kvm_main.o"])
