@@ -127,7 +127,8 @@ class Build:
             PATH=f"/usr/bin:/bin:{os.environ['PATH']}", CCACHE_DIR=str(CACHE / "ccache"),
             CCACHE_BASEDIR=str(CACHE), KCONFIG_ALLCONFIG=str(WORK / "all.config"))
         return run("make", "-C", SRC, f"O={self.out}", "ARCH=x86_64", *tools, *rust,
-                   f"-j{JOBS}", "KBUILD_BUILD_TIMESTAMP=0", "W=1", *args, env=env)
+                   f"-j{JOBS}", "--output-sync=target", "KBUILD_BUILD_TIMESTAMP=0", "W=1", *args,
+                   stderr=subprocess.STDOUT, env=env)
 
     def configure(self) -> None:
         """Write .config."""
@@ -142,22 +143,16 @@ class Build:
             text, base = text.replace("CONFIG_WERROR=y", ""), "allnoconfig"
         (WORK / "all.config").write_text(text, encoding="utf-8")
         if (done := self.make(base)).returncode:
-            sys.exit(f"error: {self.out.name}: make {base}: {done.stderr}")
+            sys.exit(f"error: {self.out.name}: make {base}: {done.stdout}")
 
     def compile(self, targets: list[str]) -> Result:
         """Compile targets, whether they are there or not."""
         for target in targets:
             (self.out / target).unlink(missing_ok=True)
         done = self.make("-k", *targets)
-        log = done.stdout + done.stderr
-        result = Result(log, warnings=warnings(log))
-        for target in targets:
-            if not (self.out / target).exists():
-                stem = re.escape(target.rsplit("/", 1)[-1].removesuffix(".o"))
-                reason = re.search(rf"^(\S*\b{stem}\.c:\d+:\d+: (?:fatal )?error: .*)$", log, re.M) or \
-                    re.search(r"^(\S+:\d+:\d+: (?:fatal )?error: .*|error(?:\[\w+\])?: .*)$", log, re.M)
-                result.failed[target] = reason[1] if reason else "not built"
-        return result
+        said = kbuild.failures(done.stdout)
+        failed = {t: said.get(t, "not built by this configuration") for t in targets if not (self.out / t).exists()}
+        return Result(done.stdout, failed, warnings(done.stdout))
 
 
 def check(build: Build, patch: str, targets: list[str]) -> tuple[int, list[str]]:

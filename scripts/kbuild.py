@@ -28,8 +28,9 @@ def say(message: str) -> None:
 
 def run(*args: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a command, quietly."""
-    return subprocess.run(args, capture_output=True, text=True, errors="replace",
-                          check=False, **options)  # type: ignore[call-overload, no-any-return]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.run(args, text=True, errors="replace", check=False,
+                          **pipes | options)  # type: ignore[call-overload, no-any-return]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -52,6 +53,21 @@ def apply(tree: Path, patches: list[Path], *options: str) -> None:
         done = run("patch", "-p1", "-s", "-f", "--fuzz=0", *options, "-i", patch, cwd=tree)
         if done.returncode:
             sys.exit(f"error: {patch.name}: {done.stdout}")
+
+
+def failures(log: str) -> dict[str, str]:
+    """Targets that failed and the first error of each, in a log of make with
+    --output-sync=target: all about a target in one place, and then that it failed."""
+    found: dict[str, str] = {}
+    error = ""
+    for line in log.splitlines():
+        if failed := re.search(r"\*\*\* \[\S+: (\S+)\] Error", line):
+            found[failed[1]] = error or "it failed"
+        if failed or re.match(r"  [A-Z]+ ", line):
+            error = ""
+        elif said := re.match(r"\S+: (?:fatal )?(error: .*)$|(error(?:\[\w+\])?: .*)$", line):
+            error = error or said[1] or said[2]
+    return found
 
 
 def users(tree: Path, header: str) -> list[str]:

@@ -2,7 +2,8 @@
 """Compile what the sweep touches before and after it, and compare the code.
 
 For each architecture and compiler: allmodconfig without what records line or
-column numbers everywhere (debug info, sanitizers, coverage), then every touched .c
+column numbers everywhere (debug info, sanitizers, coverage), without the text of what
+WARN_ON() looks at, and without kCFI, whose type ids change with a const; then every touched .c
 file, and for a touched header up to three files that include it, with __LINE__ fixed:
 line numbers may differ. All sections that end up in memory, and their relocations, must
 be the same. What may differ besides is the order of independent instructions: gcc's
@@ -102,6 +103,8 @@ CONFIG_DEBUG_INFO_NONE=y
 # CONFIG_KCOV is not set
 # CONFIG_UBSAN is not set
 # CONFIG_GCOV_KERNEL is not set
+# CONFIG_DEBUG_BUGVERBOSE_DETAILED is not set
+# CONFIG_CFI is not set
 # CONFIG_GCC_PLUGINS is not set
 # CONFIG_MODVERSIONS is not set
 # CONFIG_RUST is not set
@@ -187,8 +190,8 @@ def make(name: str, *args: str) -> subprocess.CompletedProcess[str]:
     if compiler == "gcc":
         tools = ["CC=gcc"] if here.arch == "x86_64" else [f"CROSS_COMPILE={here.triplet}-"]
     return run("nice", "-n", "19", "make", "-C", SRC, f"O={WORK / name}", f"ARCH={here.arch}",
-               *tools, f"-j{JOBS}", "KBUILD_BUILD_TIMESTAMP=0", *args,
-               env=kbuild.environment(KCONFIG_ALLCONFIG=str(WORK / name / "all.config")))
+               *tools, f"-j{JOBS}", "--output-sync=target", "KBUILD_BUILD_TIMESTAMP=0", *args,
+               stderr=subprocess.STDOUT, env=kbuild.environment(KCONFIG_ALLCONFIG=str(WORK / name / "all.config")))
 
 
 def build(name: str, targets: list[str], flags: str = FIXED) -> dict[str, str]:
@@ -197,17 +200,10 @@ def build(name: str, targets: list[str], flags: str = FIXED) -> dict[str, str]:
     for target in targets:
         (out / target).unlink(missing_ok=True)
     log = make(name, flags, "-k", *targets)
-    text = log.stdout + log.stderr
+    text = log.stdout
     (WORK / f"{name}.log").open("a").write(text)
-    failed = {}
-    for target in targets:
-        if not (out / target).exists():
-            source = re.escape(target.rsplit("/", 1)[1][:-2])
-            reason = re.search(rf"^\S*{source}\.c:\S+ (?:fatal )?(error: .*)$", text, re.M) or \
-                re.search(r"^\S+: (?:fatal )?(error: .*)$", text, re.M) \
-                if f"{target}] Error" in text else None
-            failed[target] = reason[1] if reason else "not built by this configuration"
-    return failed
+    said = kbuild.failures(text)
+    return {t: said.get(t, "not built by this configuration") for t in targets if not (out / t).exists()}
 
 
 def keep(name: str, targets: list[str], when: str) -> None:
@@ -238,7 +234,7 @@ def compare(name: str) -> str:
     if not prepared.returncode:
         prepared = make(name, FIXED, "-s", "prepare", "modules_prepare")
     if prepared.returncode:
-        lines = [line for line in prepared.stderr.splitlines() if "rror" in line]
+        lines = [line for line in prepared.stdout.splitlines() if "rror" in line]
         return f"{name:18} make prepare fails: {lines[0] if lines else '?'}\n"
     say(f"  {name}: {len(targets)} objects, before")
     failed = build(name, targets)

@@ -139,3 +139,24 @@ class Users(unittest.TestCase):
         self.write("drivers/x/one.c", '#include "x.h"\n')
         self.write("drivers/y/one.c", '#include "x.h"\n')
         self.assertEqual(kbuild.users(self.tree, "drivers/x/x.h"), ["drivers/x/one.o"])
+
+
+class Failures(unittest.TestCase):
+    LOG = """  CC      kernel/fork.o
+  CC      kernel/pid.o
+../kernel/pid.c: In function 'f':
+../kernel/pid.c:3:5: warning: unused variable 'error: no'
+../kernel/pid.c:4:5: error: 'x' undeclared
+../kernel/pid.c:5:5: error: 'y' undeclared
+make[3]: *** [../scripts/Makefile.build:289: kernel/pid.o] Error 1
+  CC      kernel/exit.o
+../kernel/exit.c:9:10: fatal error: no.h: No such file or directory
+make[3]: *** [../scripts/Makefile.build:289: kernel/exit.o] Error 1
+make[2]: *** [../scripts/Makefile.build:548: kernel] Error 2
+"""
+
+    def test_the_first_error_of_each(self) -> None:
+        found = kbuild.failures(self.LOG)
+        self.assertEqual(found["kernel/pid.o"], "error: 'x' undeclared")
+        self.assertEqual(found["kernel/exit.o"], "error: no.h: No such file or directory")
+        self.assertNotIn("kernel/fork.o", found)
