@@ -47,6 +47,12 @@ def pristine_tree() -> str:
     return path
 
 
+def version(tree: Path) -> str:
+    """7.3.4"""
+    found = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", (tree / "Makefile").read_text(), re.M))
+    return ".".join(found[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+
+
 def apply(tree: Path, patches: list[Path], *options: str) -> None:
     """Patch a tree, without fuzz."""
     for patch in patches:

@@ -297,7 +297,8 @@ def main() -> None:
     rows.mkdir(exist_ok=True)
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
             "scripts/sweep_objects.py for how. What allmodconfig of x86 leaves out is in x86-rest,\n"
-            "or with the architecture that has it. No compiler here for:\n" + " ".join(NONE) + ".\n\n"
+            "or with the architecture that has it. No compiler here for:\n" + " ".join(NONE) + ".\n"
+            f"Linux {kbuild.version(SRC)}; sha256 of the patches: {version[:16]}\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} "
             f"{'but order':>9} {'different':>9}\n")
     REPORT.parent.mkdir(exist_ok=True)
