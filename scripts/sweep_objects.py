@@ -6,8 +6,9 @@ column numbers everywhere (debug info, sanitizers, coverage), without the text o
 WARN_ON() looks at, and without kCFI, whose type ids change with a const; then every touched .c
 file, and for a touched header up to three files that include it, with __LINE__ fixed:
 line numbers may differ. All sections that end up in memory, and their relocations, must
-be the same. What may differ besides is the order of independent instructions: gcc's
-scheduler breaks ties by numbers of its own.
+be the same. What may differ besides, with gcc, is the order of independent
+instructions, since its scheduler breaks ties by numbers of its own, and which side of a
+comparison is which: the result of an inline function comes second where a member came first.
 
 "Before" has the patches that the series has before the sweep. The sweep counts up
 to the gate, "raw access [...] a compile error"; the patch after it, READ_ONCE(), is
@@ -39,6 +40,7 @@ SRC = WORK / "src"
 REPORT = Path(os.environ.get("REPORT", ROOT / "Documentation/sweep-objects.txt"))
 JOBS = os.environ.get("JOBS") or str(os.cpu_count())
 # What allmodconfig of x86 leaves out: options that exclude others, and limits of the default.
+# KASAN=y is for mm/kasan; nothing is compiled with it, see make().
 REST = """
 CONFIG_CONNECTOR=y
 CONFIG_PROC_EVENTS=y
@@ -112,17 +114,34 @@ CONFIG_RANDSTRUCT_NONE=y
 """
 
 
-def reordered(name: str, before: Path, after: Path) -> bool:
-    """Whether both objects have the same instructions, in another order."""
+def instructions(name: str, path: Path) -> list[str]:
+    """The instructions and relocations of an object, without where they are."""
     arch, compiler = name.rsplit("-", 1)
     tool = f"llvm-objdump-{LLVM}" if compiler == "clang" else f"{ARCHES[arch].triplet}-objdump"
-    lines = []
-    for path in before, after:
-        text = run(tool, "-dr", "--no-show-raw-insn", path).stdout
-        # Without addresses: "12:\tmove.l %d0,%d1" and "<f+0x12>"
-        lines.append(sorted(re.sub(r"^\s*[0-9a-f]+:|[0-9a-f]+ <.*>", "", line)
-                            for line in text.splitlines()[3:]))
-    return bool(lines[0]) and lines[0] == lines[1]
+    # "12:\tmove.l %d0,%d1", "<f+0x12>", and "13: R_X86_64_32S\tdata"
+    lines = run(tool, "-dr", "--no-show-raw-insn", path).stdout.splitlines()[3:]
+    return [re.sub(r"^\s*[0-9a-f]+:|[0-9a-f]+ <.*>", "", line).strip() for line in lines]
+
+
+def same_but(name: str, before: Path, after: Path) -> str:
+    """In what way two objects have the same instructions; nothing if they do not."""
+    one, two = instructions(name, before), instructions(name, after)
+    if sorted(one) == sorted(two) and any(one):
+        return "order of instructions"
+
+    def operands(lines: list[str]) -> list[str]:
+        """The instructions, but of loads and comparisons the operands one by one; which
+        register is used in between does not matter, where a load is from does."""
+        found = []
+        for line in lines:
+            if move := re.match(r"(mov|cmp)[a-z]*\s+(.*?)\s*(#.*)?$", line):
+                parts = re.findall(r"[^,(]*\([^)]*\)|[^,]+", move[2])
+                found += [move[1], *(re.sub(r"^%\w+$", "%", part.strip()) for part in parts)]
+            else:
+                found.append(line)
+        return sorted(found)
+
+    return "sides of a comparison" if operands(one) == operands(two) and any(one) else ""
 
 
 def series() -> tuple[list[Path], list[Path]]:
@@ -190,11 +209,11 @@ def make(name: str, *args: str) -> subprocess.CompletedProcess[str]:
     if compiler == "gcc":
         tools = ["CC=gcc"] if here.arch == "x86_64" else [f"CROSS_COMPILE={here.triplet}-"]
     return run("nice", "-n", "19", "make", "-C", SRC, f"O={WORK / name}", f"ARCH={here.arch}",
-               *tools, f"-j{JOBS}", "--output-sync=target", "KBUILD_BUILD_TIMESTAMP=0", *args,
+               *tools, "CFLAGS_KASAN=", f"-j{JOBS}", "--output-sync=target", "KBUILD_BUILD_TIMESTAMP=0", *args,
                stderr=subprocess.STDOUT, env=kbuild.environment(KCONFIG_ALLCONFIG=str(WORK / name / "all.config")))
 
 
-def build(name: str, targets: list[str], flags: str = FIXED) -> dict[str, str]:
+def build(name: str, targets: list[str], flags: str) -> dict[str, str]:
     """Compile targets; return what the log says about those that failed."""
     out = WORK / name
     for target in targets:
@@ -230,47 +249,67 @@ def compare(name: str) -> str:
     (WORK / f"{name}.log").unlink(missing_ok=True)
     switch(False)
     targets = list(objects(arch, touched()))
-    prepared = make(name, FIXED, ARCHES[arch].config)
-    if not prepared.returncode:
-        prepared = make(name, FIXED, "-s", "prepare", "modules_prepare")
+    def prepare(flags: str) -> subprocess.CompletedProcess[str]:
+        return make(name, flags, "-s", "prepare", "modules_prepare")
+
+    prepared = make(name, ARCHES[arch].config)
+    # powerpc's 32 bit vdso is one of those that it does not work for.
+    flags = FIXED
+    if not prepared.returncode and (prepared := prepare(flags)).returncode:
+        flags = PLAIN
+        prepared = prepare(flags)
     if prepared.returncode:
         lines = [line for line in prepared.stdout.splitlines() if "rror" in line]
         return f"{name:18} make prepare fails: {lines[0] if lines else '?'}\n"
     say(f"  {name}: {len(targets)} objects, before")
-    failed = build(name, targets)
-    lines = list(failed)
-    failed = build(name, lines, PLAIN) if lines else {}
-    lines = [t for t in lines if t not in failed]
+    failed = build(name, targets, flags)
+    plain = list(failed) if flags == FIXED else targets
+    if flags == FIXED and failed:
+        failed = build(name, plain, PLAIN)
+    plain = [t for t in plain if t not in failed]
     keep(name, targets, "before")
     switch(True)
     good = [t for t in targets if t not in failed]
     say(f"  {name}: {len(good)} objects, after")
-    make(name, FIXED, "-s", "prepare", "modules_prepare")
-    broken = build(name, [t for t in good if t not in lines])
-    if lines:
-        broken |= build(name, lines, PLAIN)
+    prepare(flags)
+    broken: dict[str, str] = {}
+    for some, those in ((FIXED, [t for t in good if t not in plain]), (PLAIN, plain)):
+        if those:
+            broken |= build(name, those, some)
     keep(name, good, "after")
-    return row(name, len(targets), failed, broken, [t for t in good if t not in broken])
+    return row(name, len(targets), failed, broken, [t for t in good if t not in broken], plain)
 
 
-def row(name: str, count: int, failed: dict[str, str], broken: dict[str, str], good: list[str]) -> str:
-    """What has been set aside, compared: a row of the table, and its exceptions."""
-    lines, order, different = [], 0, 0
+def row(name: str, count: int, failed: dict[str, str], broken: dict[str, str], good: list[str],
+        plain: list[str]) -> str:
+    """What has been set aside, compared: a row of the table, and its exceptions. The
+    plain ones could not be compiled with __LINE__ fixed."""
+    lines, equivalent, different = [], 0, 0
     for target in good:
         before, after = (WORK / name / when / target.replace("/", "%") for when in ("before", "after"))
         if not (names := differing(before, after)):
             continue
         code = all(n.startswith((".text", ".rel", ".init.text", ".exit.text")) for n in names)
-        if code and reordered(name, before, after):
-            order += 1
-            how = "order of instructions"
+        if names == ["__bug_table"] and target in plain:
+            how = "line numbers, which cannot be fixed there"
         else:
-            different += 1
-            how = "DIFFERS"
-        lines.append(f"    {target}: {how}, in {' '.join(names)}\n")
-    return (f"{name:18} {count:7} {len(good):6} {len(good) - order - different:9} {order:9} {different:9}\n"
+            how = same_but(name, before, after) if code else ""
+        equivalent += bool(how)
+        different += not how
+        lines.append(f"    {target}: {how or 'DIFFERS'}, in {' '.join(names)}\n")
+    return (f"{name:18} {count:7} {len(good):6} {len(good) - equivalent - different:9} {equivalent:10} {different:9}\n"
             + "".join(f"    {t}: before: {reason}\n" for t, reason in failed.items())
             + "".join(f"    {t}: AFTER ONLY: {reason}\n" for t, reason in broken.items()) + "".join(lines))
+
+
+def explained() -> dict[tuple[str, str], str]:
+    """Why an object differs, by row and object: ci/sweep/explained."""
+    found = {}
+    for line in (ROOT / "ci/sweep/explained").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, target, reason = line.split(None, 2)
+            found[name, target] = reason
+    return found
 
 
 def main() -> None:
@@ -300,16 +339,23 @@ def main() -> None:
             "or with the architecture that has it. No compiler here for:\n" + " ".join(NONE) + ".\n"
             f"Linux {kbuild.version(SRC)}; sha256 of the patches: {version[:16]}\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} "
-            f"{'but order':>9} {'different':>9}\n")
+            f"{'equivalent':>10} {'different':>9}\n")
     REPORT.parent.mkdir(exist_ok=True)
+    reasons = explained()
+
+    def text(name: str) -> str:
+        """A row, with the reasons that a person has found."""
+        return re.sub(r"^    (\S+): DIFFERS, in .*$",
+                      lambda m: f"    {m[1]}: {reasons[name, m[1]]}" if (name, m[1]) in reasons else m[0],
+                      (rows / name).read_text(), flags=re.M)
+
     for name in wanted:
         if not (rows / name).exists():
             (rows / name).write_text(compare(name))
-        print((rows / name).read_text(), end="", flush=True)
+        print(text(name), end="", flush=True)
         known = [n for a in ARCHES for n in (f"{a}-clang", f"{a}-gcc") if (rows / n).exists()]
-        REPORT.write_text(head + "".join((rows / n).read_text() for n in known))
-    bad = [n for n in wanted
-           if re.search("DIFFERS|AFTER ONLY|fails|no compiler", (rows / n).read_text())]
+        REPORT.write_text(head + "".join(text(n) for n in known))
+    bad = [n for n in wanted if re.search("DIFFERS|AFTER ONLY|fails|no compiler", text(n))]
     if bad:
         sys.exit(f"error: not compared, or not the same code: {' '.join(bad)}")
 

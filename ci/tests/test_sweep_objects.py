@@ -29,8 +29,8 @@ class Row(unittest.TestCase):
                        input="\n".join(("\t.text", "f:", *lines, "ret", "")), text=True, check=True)
 
     def row(self, good: list[str], failed: dict[str, str] | None = None,
-            broken: dict[str, str] | None = None) -> list[str]:
-        return sweep_objects.row("x86-clang", 7, failed or {}, broken or {}, good).splitlines()
+            broken: dict[str, str] | None = None, plain: list[str] | None = None) -> list[str]:
+        return sweep_objects.row("x86-clang", 7, failed or {}, broken or {}, good, plain or []).splitlines()
 
     def test_the_same(self) -> None:
         for when in ("before", "after"):
@@ -50,6 +50,36 @@ class Row(unittest.TestCase):
         found = self.row(["fs/a.o"])
         self.assertEqual(found[0].split(), ["x86-clang", "7", "1", "0", "1", "0"])
         self.assertEqual(found[1], "    fs/a.o: order of instructions, in .text")
+
+    def compared(self, before: list[str], after: list[str]) -> str:
+        self.object("before", "fs/a.o", *before)
+        self.object("after", "fs/a.o", *after)
+        return self.row(["fs/a.o"])[1]
+
+    def test_sides_of_a_comparison(self) -> None:
+        for before, after in (
+            (["cmpl %eax, 8(%rcx)", "je f"], ["cmpl 8(%rcx), %eax", "je f"]),
+            (["movl 4(%rbx), %eax", "cmpl %eax, 8(%rcx)", "jne f"],
+             ["movl 8(%rcx), %edx", "cmpl %edx, 4(%rbx)", "jne f"]),
+        ):
+            self.assertEqual(self.compared(before, after), "    fs/a.o: sides of a comparison, in .text")
+
+    def test_another_comparison(self) -> None:
+        for before, after in (
+            (["cmpl %eax, 8(%rcx)", "jl f"], ["cmpl 8(%rcx), %eax", "jg f"]),
+            (["cmpl %eax, 8(%rcx)", "je f"], ["cmpl %eax, 12(%rcx)", "je f"]),
+            (["cmpl %eax, 8(%rcx)", "je f"], ["cmpl %eax, 8(%rdx)", "je f"]),
+            (["cmpl $3, 8(%rcx)", "je f"], ["cmpl $4, 8(%rcx)", "je f"]),
+            (["cmpl %eax, 8(%rcx)", "je f"], ["testl %eax, 8(%rcx)", "je f"]),
+        ):
+            self.assertEqual(self.compared(before, after), "    fs/a.o: DIFFERS, in .text")
+
+    def test_line_numbers_that_could_not_be_fixed(self) -> None:
+        for when, line in (("before", 1), ("after", 2)):
+            self.object(when, "fs/a.o", '.section __bug_table, "a"', f".short {line}", ".text")
+        self.assertEqual(self.row(["fs/a.o"], plain=["fs/a.o"])[1],
+                         "    fs/a.o: line numbers, which cannot be fixed there, in __bug_table")
+        self.assertEqual(self.row(["fs/a.o"])[1], "    fs/a.o: DIFFERS, in __bug_table")
 
     def test_the_order_of_data_counts(self) -> None:
         self.object("before", "fs/a.o", ".data", ".long 1, 2", ".text")
