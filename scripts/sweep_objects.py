@@ -75,14 +75,17 @@ ARCHES = {
     "arm": Arch("arm", "arch/arm", "arm-linux-gnueabi"),
     "arm-nommu": Arch("arm", "mm/nommu.c fs/binfmt_elf_fdpic.c", "arm-linux-gnueabi", "mps2_defconfig"),
     "powerpc": Arch("powerpc", "arch/powerpc drivers/misc/ocxl drivers/crypto/nx", "powerpc64le-linux-gnu",
-                    options="# CONFIG_COMPAT is not set\n"),  # its vdso does not link with FIXED
+                    options="# CONFIG_COMPAT is not set\n"),  # with FIXED the 32 bit vdso does not link
     "s390": Arch("s390", "arch/s390 drivers/s390", "s390x-linux-gnu"),
     "mips": Arch("mips", "arch/mips", "mips64-linux-gnuabi64"),
+    "mips-abis": Arch("mips", "arch/mips/kernel/signal_n32.c arch/mips/kernel/signal_o32.c", "mips64-linux-gnuabi64",
+                      "ip27_defconfig"),
     "riscv": Arch("riscv", "arch/riscv", "riscv64-linux-gnu"),
     "loongarch": Arch("loongarch", "arch/loongarch"),
     "sparc64": Arch("sparc64", "arch/sparc drivers/sbus", "sparc64-linux-gnu"),
     "parisc": Arch("parisc", "arch/parisc", "hppa-linux-gnu"),
     "m68k": Arch("m68k", "arch/m68k", "m68k-linux-gnu"),
+    "m68k-coldfire": Arch("m68k", "arch/m68k/coldfire", "m68k-linux-gnu", "m5475evb_defconfig"),
     "alpha": Arch("alpha", "arch/alpha", "alpha-linux-gnu"),
     "sh": Arch("sh", "arch/sh", "sh4-linux-gnu"),
     "arc": Arch("arc", "arch/arc", "arc-linux-gnu"),
