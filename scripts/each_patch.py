@@ -90,7 +90,7 @@ def objects(kind: str, patch: str) -> list[str]:
         elif file.endswith(".c"):
             found.append(kbuild.target(file, "x86"))
         elif file.endswith(".h"):
-            found += [kbuild.target(f"{user[:-2]}.c", "x86") for user in kbuild.users(SRC, file)[:USERS]]
+            found += [kbuild.target(user, "x86") for user in kbuild.users(SRC, file)[:USERS]]
     return list(dict.fromkeys(found))
 
 

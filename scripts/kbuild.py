@@ -47,12 +47,6 @@ def pristine_tree() -> str:
     return path
 
 
-def version(tree: Path) -> str:
-    """7.3.4"""
-    found = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", (tree / "Makefile").read_text(), re.M))
-    return ".".join(found[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-
-
 def apply(tree: Path, patches: list[Path], *options: str) -> None:
     """Patch a tree, without fuzz."""
     for patch in patches:
@@ -77,15 +71,15 @@ def failures(log: str) -> dict[str, str]:
 
 
 def users(tree: Path, header: str) -> list[str]:
-    """Objects that see what is in a header: those that make tracepoints of it, or,
-    if it has none, those of all files that include it."""
+    """The files that see what is in a header: those that make tracepoints of it, or,
+    if it has none, all that include it."""
     short = header.split("include/", 1)[1] if "include/" in header else Path(header).name
     top = header.split("/")[0]
     where = {"include": EVERYWHERE, "samples": ("samples",)}.get(top, (str(Path(header).parent),))
     files = run("grep", "-rlE", "--include=*.c", rf'^#include [<"]([^">]*/)?{re.escape(short)}[>"]',
                 *where, cwd=tree).stdout.splitlines()
     makers = [f for f in files if "CREATE_TRACE_POINTS" in (tree / f).read_text("latin-1")]
-    return [f[:-2] + ".o" for f in sorted(makers or files)]
+    return sorted(makers or files)
 
 
 def target(source: str, arch: str) -> str:

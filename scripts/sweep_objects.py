@@ -21,6 +21,7 @@ compared again until a patch changes what that row sees, all but other architect
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -33,6 +34,7 @@ from typing import NamedTuple
 import kbuild
 from kbuild import LLVM, ROOT, run, say
 from loaded import differing
+from sweep import version_of
 
 SERIES = Path(os.environ.get("SERIES_DIR", ROOT))
 WORK = kbuild.CACHE / "sweep-objects"
@@ -75,7 +77,7 @@ ARCHES = {
     "arm": Arch("arm", "arch/arm", "arm-linux-gnueabi"),
     "arm-nommu": Arch("arm", "mm/nommu.c fs/binfmt_elf_fdpic.c", "arm-linux-gnueabi", "mps2_defconfig"),
     "powerpc": Arch("powerpc", "arch/powerpc drivers/misc/ocxl drivers/crypto/nx", "powerpc64le-linux-gnu",
-                    options="# CONFIG_COMPAT is not set\n"),  # with FIXED the 32 bit vdso does not link
+                    options="# CONFIG_COMPAT is not set\n"),  # one vdso less that does not link with FIXED
     "s390": Arch("s390", "arch/s390 drivers/s390", "s390x-linux-gnu"),
     "mips": Arch("mips", "arch/mips", "mips64-linux-gnuabi64"),
     "mips-abis": Arch("mips", "arch/mips/kernel/signal_n32.c arch/mips/kernel/signal_o32.c", "mips64-linux-gnuabi64",
@@ -118,10 +120,16 @@ CONFIG_RANDSTRUCT_NONE=y
 """
 
 
+def split(name: str) -> tuple[Arch, str]:
+    """What a row is of: the configuration and the compiler."""
+    arch, compiler = name.rsplit("-", 1)
+    return ARCHES[arch], compiler
+
+
 def instructions(name: str, path: Path) -> list[str]:
     """The instructions and relocations of an object, without where they are."""
-    arch, compiler = name.rsplit("-", 1)
-    tool = f"llvm-objdump-{LLVM}" if compiler == "clang" else f"{ARCHES[arch].triplet}-objdump"
+    here, compiler = split(name)
+    tool = f"llvm-objdump-{LLVM}" if compiler == "clang" else f"{here.triplet}-objdump"
     # "12:\tmove.l %d0,%d1", "<f+0x12>", and "13: R_X86_64_32S\tdata"
     lines = run(tool, "-dr", "--no-show-raw-insn", path).stdout.splitlines()[3:]
     return [re.sub(r"^\s*[0-9a-f]+:|[0-9a-f]+ <.*>", "", line).strip() for line in lines]
@@ -165,11 +173,12 @@ def series() -> tuple[list[Path], list[Path]]:
     sys.exit(f"error: {SERIES}/series has no section '# The sweep' with a patch *raw-access*")
 
 
+@functools.cache
 def key(name: str) -> str:
     """A checksum of what the patches change, without the files of other architectures."""
-    arch = ARCHES[name.rsplit("-", 1)[0]].arch
+    arch = split(name)[0].arch
     own = {"x86_64": ("x86",), "um": ("um", "x86")}.get(arch, (arch,))
-    digest = hashlib.sha256(kbuild.version(SRC).encode())
+    digest = hashlib.sha256(version_of(SRC).encode())
     for part in series():
         for patch in part:
             for change in re.split(rb"^diff --git (?=a/)", patch.read_bytes(), flags=re.M)[1:]:
@@ -202,7 +211,7 @@ def objects(arch: str, files: list[str]) -> dict[str, str]:
     """The object to compile for each touched file: {target: file}."""
     here = ARCHES[arch]
     own = here.own.split()
-    targets: dict[str, str] = {}
+    sources: dict[str, str] = {}
     headers = []
     for file in files:
         if arch == "x86":
@@ -213,17 +222,16 @@ def objects(arch: str, files: list[str]) -> dict[str, str]:
         if file.endswith(".h"):
             headers.append(file)
         elif not file.endswith("asm-offsets.c"):  # prepare compiles it
-            targets[file[:-2] + ".o"] = file
+            sources[file] = file
     for header in headers:
-        for target in kbuild.users(SRC, header)[:3]:
-            targets.setdefault(target, header)
-    return {kbuild.target(f"{t[:-2]}.c", here.arch.split("_")[0]): file for t, file in targets.items()}
+        for source in kbuild.users(SRC, header)[:3]:
+            sources.setdefault(source, header)
+    return {kbuild.target(source, here.arch.split("_")[0]): file for source, file in sources.items()}
 
 
 def make(name: str, *args: str) -> subprocess.CompletedProcess[str]:
     """The kernel's make for one architecture and compiler."""
-    arch, compiler = name.rsplit("-", 1)
-    here = ARCHES[arch]
+    here, compiler = split(name)
     tools = [f"LLVM=-{LLVM}"]
     if compiler == "gcc":
         tools = ["CC=gcc"] if here.arch == "x86_64" else [f"CROSS_COMPILE={here.triplet}-"]
@@ -237,8 +245,7 @@ def build(name: str, targets: list[str], flags: str) -> dict[str, str]:
     out = WORK / name
     for target in targets:
         (out / target).unlink(missing_ok=True)
-    log = make(name, flags, "-k", *targets)
-    text = log.stdout
+    text = make(name, flags, "-k", *targets).stdout
     (WORK / f"{name}.log").open("a").write(text)
     said = kbuild.failures(text)
     return {t: said.get(t, "not built by this configuration") for t in targets if not (out / t).exists()}
@@ -256,22 +263,21 @@ def keep(name: str, targets: list[str], when: str) -> None:
 
 def compare(name: str) -> str:
     """One row of the table, and its exceptions."""
-    arch, compiler = name.rsplit("-", 1)
-    triplet = ARCHES[arch].triplet
-    if compiler == "gcc" and not (triplet and shutil.which(f"{triplet}-gcc")):
-        return f"{name:18} no compiler: {triplet or arch}-gcc\n"
+    here, compiler = split(name)
+    if compiler == "gcc" and not (here.triplet and shutil.which(f"{here.triplet}-gcc")):
+        return f"{name:18} no compiler: {here.triplet or here.arch}-gcc\n"
     (WORK / name).mkdir(parents=True, exist_ok=True)
-    options = ARCHES[arch].options
-    asked = set(re.findall(r"CONFIG_\w+", options))
-    (WORK / name / "all.config").write_text(options + "\n".join(
+    asked = set(re.findall(r"CONFIG_\w+", here.options))
+    (WORK / name / "all.config").write_text(here.options + "\n".join(
         line for line in CONFIG.splitlines() if not asked & set(re.findall(r"CONFIG_\w+", line))) + "\n")
     (WORK / f"{name}.log").unlink(missing_ok=True)
     switch(False)
-    targets = list(objects(arch, touched()))
+    targets = list(objects(name.rsplit("-", 1)[0], touched()))
+
     def prepare(flags: str) -> subprocess.CompletedProcess[str]:
         return make(name, flags, "-s", "prepare", "modules_prepare")
 
-    prepared = make(name, ARCHES[arch].config)
+    prepared = make(name, here.config)
     flags = FIXED
     if not prepared.returncode and (prepared := prepare(flags)).returncode:
         flags = PLAIN
@@ -307,7 +313,8 @@ def row(name: str, count: int, failed: dict[str, str], broken: dict[str, str], g
         before, after = (WORK / name / when / target.replace("/", "%") for when in ("before", "after"))
         if not (names := differing(before, after)):
             continue
-        code = all(n.startswith((".text", ".rel", ".init.text", ".exit.text")) for n in names)
+        # Relocations of data are not in what same_but() looks at.
+        code = all(re.match(r"(\.rela?)?\.(init\.|exit\.)?text", n) for n in names)
         if names == ["__bug_table"] and target in plain:
             how = "line numbers, which cannot be fixed there"
         else:
@@ -356,7 +363,7 @@ def main() -> None:
     head = ("Objects before and after the sweep, by `make sweep-objects`; see the head of\n"
             "scripts/sweep_objects.py for how. What allmodconfig of x86 leaves out is in x86-rest,\n"
             "or with the architecture that has it. No compiler here for:\n" + " ".join(NONE) + ".\n"
-            f"Linux {kbuild.version(SRC)}\n\n"
+            f"Linux {version_of(SRC)}\n\n"
             f"{'':18} {'touched':>7} {'built':>6} {'identical':>9} "
             f"{'equivalent':>10} {'different':>9}\n")
     REPORT.parent.mkdir(exist_ok=True)

@@ -2,13 +2,12 @@
 
 import contextlib
 import io
-import tempfile
 import unittest
 from collections import Counter
-from pathlib import Path
 
 import boundary
 from boundary import Known, Site
+from fixture import temporary
 
 SYS_C = """// SPDX-License-Identifier: GPL-2.0
 /* find_vpid(in, a comment) */
@@ -106,9 +105,7 @@ class Check(unittest.TestCase):
     """All of it on a tiny tree."""
 
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        top = Path(directory.name)
+        top = temporary(self)
         self.tree, data = top / "tree", top / "data"
         data.mkdir()
         (data / "rows").write_text(ROWS)

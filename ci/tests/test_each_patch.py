@@ -1,11 +1,11 @@
 """Every patch builds on its own: what counts as a warning, and what a patch makes be compiled."""
 
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
 import each_patch
+from fixture import temporary
 
 LOG = f"""  CC      kernel/pid.o
 ../kernel/pid.c:12:5: warning: unused variable 'x' [-Wunused-variable]
@@ -51,9 +51,7 @@ class Check(unittest.TestCase):
     """A patch of one line, on a tree of one file."""
 
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.top = Path(directory.name)
+        self.top = temporary(self)
         for name in ("src/kernel", "out", "patches"):
             (self.top / name).mkdir(parents=True)
         (self.top / "src/kernel/pid.c").write_text("new\n")

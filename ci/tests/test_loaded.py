@@ -1,11 +1,11 @@
 """Objects are compared by what is loaded: which changes are seen, and which are none."""
 
 import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
 import kbuild
+from fixture import SourceTree, temporary
 from loaded import differing, sections
 
 # clang's targets: 32 and 64 bits, both byte orders, REL and RELA, MIPS with three types
@@ -30,9 +30,7 @@ int first(struct task *t)
 
 class Compiled(unittest.TestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.top = Path(directory.name)
+        self.top = temporary(self)
         self.count = 0
 
     def compile(self, text: str, target: str, *flags: str) -> Path:
@@ -110,35 +108,24 @@ class Compiled(unittest.TestCase):
                           [meaning[0] for meaning, _ in relocations], target)
 
 
-class Users(unittest.TestCase):
-    def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.tree = Path(directory.name)
-        for where in kbuild.EVERYWHERE:
-            (self.tree / where).mkdir()
-
-    def write(self, name: str, text: str) -> None:
-        (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.tree / name).write_text(text)
-
+class Users(SourceTree):
     def test_all_that_include_it(self) -> None:
         self.write("kernel/b.c", "#include <linux/thing.h>\n")
         self.write("fs/a.c", "#include <linux/thing.h>\n")
         self.write("fs/other.c", "#include <linux/other_thing.h>\n")
         self.write("lib/no.c", "#include <linux/thing.h>\n")
-        self.assertEqual(kbuild.users(self.tree, "include/linux/thing.h"), ["fs/a.o", "kernel/b.o"])
+        self.assertEqual(kbuild.users(self.tree, "include/linux/thing.h"), ["fs/a.c", "kernel/b.c"])
 
     def test_who_makes_the_tracepoints(self) -> None:
         self.write("kernel/a.c", "#include <trace/events/thing.h>\n")
         self.write("kernel/trace.c", "#define CREATE_TRACE_POINTS\n#include <trace/events/thing.h>\n")
-        self.assertEqual(kbuild.users(self.tree, "include/trace/events/thing.h"), ["kernel/trace.o"])
+        self.assertEqual(kbuild.users(self.tree, "include/trace/events/thing.h"), ["kernel/trace.c"])
 
     def test_a_header_beside_its_users(self) -> None:
         self.write("drivers/x/x.h", "")
         self.write("drivers/x/one.c", '#include "x.h"\n')
         self.write("drivers/y/one.c", '#include "x.h"\n')
-        self.assertEqual(kbuild.users(self.tree, "drivers/x/x.h"), ["drivers/x/one.o"])
+        self.assertEqual(kbuild.users(self.tree, "drivers/x/x.h"), ["drivers/x/one.c"])
 
 
 class Failures(unittest.TestCase):
@@ -160,3 +147,5 @@ make[2]: *** [../scripts/Makefile.build:548: kernel] Error 2
         self.assertEqual(found["kernel/pid.o"], "error: 'x' undeclared")
         self.assertEqual(found["kernel/exit.o"], "error: no.h: No such file or directory")
         self.assertNotIn("kernel/fork.o", found)
+        # What another target said is not its reason.
+        self.assertEqual(found["kernel"], "it failed")

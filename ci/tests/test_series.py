@@ -1,10 +1,9 @@
 """The checks of the series, and series.py's regeneration of it."""
 
-import tempfile
 import unittest
-from pathlib import Path
 
 import series
+from fixture import temporary
 
 PATCH = """From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
 From: A U Thor <author@example.com>
@@ -81,9 +80,7 @@ class Header(unittest.TestCase):
 
 class Directory(unittest.TestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.root = Path(directory.name)
+        self.root = temporary(self)
         (self.root / "patches").mkdir()
 
     def put(self, text: str, **patches: str) -> None:

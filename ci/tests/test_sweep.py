@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
 import sweep
+from fixture import temporary
 
 SWEEP = Path(sweep.__file__)
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = {}\nSUBLEVEL = {}\nEXTRAVERSION =\n"
@@ -17,9 +17,7 @@ PID_H = "static inline pid_t task_pid_nr({}struct task_struct *tsk)\n"
 
 class Refused(unittest.TestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.top = Path(directory.name).resolve()
+        self.top = temporary(self)
         self.tree = self.top / "linux"
         self.fill()
 

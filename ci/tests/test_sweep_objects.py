@@ -1,22 +1,19 @@
 """make sweep-objects: what is compiled for a touched file, and what a row says."""
 
 import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 import kbuild
 import sweep_objects
+from fixture import SourceTree, temporary
 
 ONE, TWO = "movl $1, %eax", "movl $2, %ecx"
 
 
 class Row(unittest.TestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.top = Path(directory.name)
+        self.top = temporary(self)
         patcher = mock.patch.object(sweep_objects, "WORK", self.top)
         patcher.start()
         self.addCleanup(patcher.stop)
@@ -81,6 +78,10 @@ class Row(unittest.TestCase):
                          "    fs/a.o: line numbers, which cannot be fixed there, in __bug_table")
         self.assertEqual(self.row(["fs/a.o"])[1], "    fs/a.o: DIFFERS, in __bug_table")
 
+    def test_where_data_points_counts(self) -> None:
+        self.assertEqual(self.compared(["nop", ".data", ".quad f", ".text"], ["nop", ".data", ".quad f + 1", ".text"]),
+                         "    fs/a.o: DIFFERS, in .rela.data")
+
     def test_the_order_of_data_counts(self) -> None:
         self.object("before", "fs/a.o", ".data", ".long 1, 2", ".text")
         self.object("after", "fs/a.o", ".data", ".long 2, 1", ".text")
@@ -92,14 +93,10 @@ class Row(unittest.TestCase):
         self.assertEqual(found[1:], ["    fs/b.o: before: error: why", "    fs/c.o: AFTER ONLY: error: what"])
 
 
-class Objects(unittest.TestCase):
+class Objects(SourceTree):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.tree = Path(directory.name)
-        for where in kbuild.EVERYWHERE:
-            (self.tree / where).mkdir()
-        (self.tree / "kernel/user.c").write_text("#include <linux/pid.h>\n")
+        super().setUp()
+        self.write("kernel/user.c", "#include <linux/pid.h>\n")
         patcher = mock.patch.object(sweep_objects, "SRC", self.tree)
         patcher.start()
         self.addCleanup(patcher.stop)

@@ -7,6 +7,8 @@ import time
 import unittest
 from pathlib import Path
 
+from fixture import temporary
+
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 9\nEXTRAVERSION =\n"
 PID_C = "".join(f"line {n}\n" for n in range(1, 21))
@@ -16,9 +18,7 @@ X_RS = "pub fn x() {}\n"
 
 class Tree(unittest.TestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        top = Path(directory.name).resolve()
+        top = temporary(self)
         self.user, self.product, self.git_tree = top / "user", top / "product", top / "git"
         self.cache = top / "cache"
         me = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
