@@ -10,7 +10,7 @@
 export TREE WORK ARGS JOBS
 verb = @scripts/verb.sh $@
 
-.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same docs each-patch lint work refresh rfc clean
+.PHONY: help run test tree build image shell kunit kselftest mutate programs demo-criu criu-cases criu-costs leaks same docs each-patch options lint work refresh rfc clean
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -65,6 +65,9 @@ docs: ## the pages, kernel-doc, rustdoc and man page that the series adds: built
 
 each-patch: ## every patch builds on its own: what it touches, by clang and gcc with W=1 (ARGS=PATTERN)
 	$(verb) scripts/each_patch.py $(ARGS)
+
+options: ## what the series touches builds without a warning in each configuration of ci/options (ARGS=PATTERN)
+	$(verb) scripts/options.py $(ARGS)
 
 lint: ## static checks: series, patches, Rust copies, style
 	$(verb) scripts/lint.sh

@@ -11,6 +11,8 @@ pub mod id_pool;
 pub mod layout;
 #[path = "../kernel/pidspace/name.rs"]
 pub mod name;
+#[path = "../kernel/pidspace/registry.rs"]
+pub mod registry;
 
 /// The default configuration of a 64-bit kernel.
 pub mod config {

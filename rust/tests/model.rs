@@ -78,8 +78,12 @@ proptest! {
                 }
                 _ => {}
             }
-            prop_assert_eq!(pool.free(), free.len());
         }
+        // What is left is what the model has, in its order.
+        while let Some(id) = pool.take() {
+            prop_assert_eq!(Some(id.as_raw()), free.pop_front());
+        }
+        prop_assert!(free.is_empty());
     }
 
     #[test]

@@ -82,11 +82,6 @@ impl<S: DerefMut<Target = [u16]>> IdPool<S> {
         self.free += 1;
     }
 
-    /// Returns how many ids are free.
-    pub fn free(&self) -> usize {
-        self.free
-    }
-
     fn offset(id: Id) -> u16 {
         (id.as_raw() - Id::FIRST.as_raw()) as u16
     }

@@ -10,6 +10,9 @@
 
 mod container;
 mod directory;
+mod enter;
+mod lookup;
+mod namespace;
 mod proc;
 
 // These are `pub` for the crate that tests them on the host.
@@ -19,6 +22,8 @@ mod id_pool;
 mod layout;
 #[expect(unreachable_pub)]
 mod name;
+#[expect(unreachable_pub)]
+mod registry;
 
 #[cfg(CONFIG_PIDSPACE_KUNIT_TEST)]
 mod tests;
@@ -34,8 +39,6 @@ mod config {
     const _: () = assert!(bindings::PIDSPACE_NR_LIMIT == 1 << super::layout::HOST_PID_BITS);
 }
 
-use container::Container;
-use directory::Directory;
 use kernel::{
     bindings,
     pid_namespace::PidNamespace,
@@ -44,6 +47,7 @@ use kernel::{
     sync::rcu, //
 };
 use layout::{HostPid, Vpid};
+use namespace::{Base, View};
 
 module! {
     type: PidSpace,
@@ -53,12 +57,15 @@ module! {
     license: "GPL v2",
 }
 
-struct PidSpace;
+struct PidSpace {
+    _files: proc::Files,
+}
 
 impl kernel::Module for PidSpace {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        proc::init()?;
-        Ok(Self)
+        Ok(Self {
+            _files: proc::Files::new()?,
+        })
     }
 }
 
@@ -70,8 +77,8 @@ impl kernel::Module for PidSpace {
 #[export]
 pub unsafe extern "C" fn pidspace_nr(view: *const bindings::pid_namespace, vnr: c_int) -> c_int {
     // SAFETY: By the requirements `view` is valid during the call.
-    let view = unsafe { PidNamespace::from_ptr(view) };
-    match (Container::of(view), Vpid::new(vnr)) {
+    let view = View::of(unsafe { PidNamespace::from_ptr(view) });
+    match (view.and_then(View::container), Vpid::new(vnr)) {
         (Some(container), Some(vpid)) => HostPid::new(container.id(), vpid).as_raw(),
         // A view is published with its container, and `pid_max` is within the layout.
         _ => 0,
@@ -90,11 +97,10 @@ pub unsafe extern "C" fn pidspace_find_pid(
     base: *mut bindings::pid_namespace,
 ) -> *mut bindings::pid {
     // SAFETY: By the requirements `base` is valid during the call.
-    directory::find_pid(
-        nr,
-        unsafe { PidNamespace::from_ptr(base) },
-        &rcu::read_lock(),
-    )
+    match Base::of(unsafe { PidNamespace::from_ptr(base) }) {
+        Some(base) => lookup::find_pid(nr, base, &rcu::read_lock()),
+        None => core::ptr::null_mut(),
+    }
 }
 
 /// Finds the first pid whose number in `ns` is at least `nr`.
@@ -108,10 +114,24 @@ pub unsafe extern "C" fn pidspace_find_ge_pid(
     ns: *mut bindings::pid_namespace,
 ) -> *mut bindings::pid {
     // SAFETY: By the requirements `ns` is valid during the call.
-    directory::find_ge_pid(nr, unsafe { PidNamespace::from_ptr(ns) }, &rcu::read_lock())
+    lookup::find_ge_pid(nr, unsafe { PidNamespace::from_ptr(ns) }, &rcu::read_lock())
 }
 
-/// The last member of the container of `view` has been reaped: frees its name and id.
+/// Calls `f` with the view that `ns` is, its container, and the directory they are in.
+fn with_container(
+    ns: &PidNamespace,
+    f: impl FnOnce(&directory::Directory, &View, &container::Container),
+) {
+    if let Some(view) = View::of(ns) {
+        if let (Some(dir), Some(container)) = (view.base().directory(), view.container()) {
+            f(dir, view, container);
+        }
+    }
+}
+
+/// The last member of the container of `view` has died: frees its name.
+///
+/// That was free already for whoever creates a container; what goes is the reference.
 ///
 /// # Safety
 ///
@@ -119,31 +139,46 @@ pub unsafe extern "C" fn pidspace_find_ge_pid(
 #[export]
 pub unsafe extern "C" fn pidspace_end(view: *mut bindings::pid_namespace) {
     // SAFETY: By the requirements `view` is valid during the call.
-    let view = unsafe { PidNamespace::from_ptr(view) };
-    if let (Some(container), Some(dir)) = (
-        Container::of(view),
-        container::base_of(view).and_then(Directory::get),
-    ) {
-        dir.end(container);
-    }
+    with_container(
+        unsafe { PidNamespace::from_ptr(view) },
+        |dir, view, container| dir.end(view, container),
+    );
 }
 
-/// Frees what a pid namespace has in `pidspace`.
+/// The last number of the container of `view`, which has ended, has gone: frees its id.
 ///
 /// # Safety
 ///
-/// `ns` is valid, and nobody else uses it any more, RCU readers included.
+/// `view` is valid, the view of a container, and has no members and no numbers.
 #[export]
-pub unsafe extern "C" fn pidspace_free(ns: *mut bindings::pid_namespace) {
-    // SAFETY: By the requirements `ns` is valid during the call.
-    let ns = unsafe { PidNamespace::from_ptr(ns) };
+pub unsafe extern "C" fn pidspace_retire(view: *mut bindings::pid_namespace) {
+    // SAFETY: By the requirements `view` is valid during the call.
+    with_container(
+        unsafe { PidNamespace::from_ptr(view) },
+        |dir, view, container| dir.retire(view, container),
+    );
+}
+
+/// Frees the container of a view.
+///
+/// # Safety
+///
+/// As [`View::free_container`].
+#[export]
+pub unsafe extern "C" fn pidspace_free_view(view: *mut bindings::pid_namespace) {
     // SAFETY: By the requirements of this function.
-    unsafe {
-        match container::base_of(ns) {
-            Some(_) => Container::free(ns),
-            None => Directory::free(ns),
-        }
-    }
+    unsafe { View::free_container(view) };
+}
+
+/// Frees the directory of a base.
+///
+/// # Safety
+///
+/// As [`Base::free_directory`].
+#[export]
+pub unsafe extern "C" fn pidspace_free_base(base: *mut bindings::pid_namespace) {
+    // SAFETY: By the requirements of this function.
+    unsafe { Base::free_directory(base) };
 }
 
 /// Prints the name of the container that `ns` is the view of, or an empty line.

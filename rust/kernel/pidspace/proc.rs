@@ -3,26 +3,26 @@
 //! `/proc/container`, `/proc/containers` and `/proc/PID/container`.
 
 use super::{
-    container::{create, join, members, Container},
     directory::Directory,
+    enter::{create, join},
     layout::Id,
     name::{Name, NameError},
+    namespace::{Base, View},
 };
 use kernel::{
-    bindings,
-    fs::{file::flags::O_APPEND, File},
+    fs::file::flags::O_APPEND,
+    iov::IovIterSource,
     pid_namespace::PidNamespace,
     prelude::*,
-    procfs::{self, Entry},
+    procfs::{Entry, OpenFile, Registration},
     seq_file::SeqFile,
     seq_print,
-    sync::rcu,
-    uaccess::UserSliceReader,
+    sync::{atomic::Relaxed, rcu},
 };
 
 /// Prints the name of the container that `ns` is the view of, or an empty line.
 pub(crate) fn show_name(m: &SeqFile, ns: &PidNamespace) {
-    match Container::of(ns) {
+    match View::of(ns).and_then(View::container) {
         Some(container) => seq_print!(m, "{}\n", container.name().as_str()),
         None => seq_print!(m, "\n"),
     }
@@ -34,29 +34,38 @@ struct ContainerFile;
 
 #[vtable]
 impl Entry for ContainerFile {
-    fn seek(_m: &SeqFile, pos: u64) -> Option<u64> {
+    fn seek(_file: &OpenFile, pos: u64) -> Option<u64> {
         (pos == 0).then_some(0)
     }
 
-    fn show(m: &SeqFile, _row: u64) -> Result {
-        // SAFETY: A read runs in task context, in a task that has a pid, and current stays in its
-        // pid namespace meanwhile.
-        show_name(m, unsafe {
-            PidNamespace::from_ptr(bindings::task_active_pid_ns(bindings::get_current()))
-        });
+    fn show(_file: &OpenFile, m: &SeqFile, _row: u64) -> Result {
+        if let Some(ns) = current!().active_pid_ns() {
+            show_name(m, ns);
+        }
         Ok(())
     }
 
-    fn write(file: &File, mut data: UserSliceReader, pos: i64) -> Result<usize> {
+    fn write(file: &OpenFile, data: &mut IovIterSource<'_>, pos: i64) -> Result<usize> {
         // A name, a newline, and one byte to see that there is more.
         let mut line = [0u8; Name::MAX + 2];
         let count = data.len();
         let line = &mut line[..count.min(Name::MAX + 2)];
 
+        if data.copy_from_iter(line) != line.len() {
+            return Err(EFAULT);
+        }
+
+        // Formatted printing often writes a line and its newline one by one. The first of them
+        // has had its effect: the second continues it, if that was right before. The word has
+        // where that would be.
+        let end = file.word().xchg(0, Relaxed);
+        if end != 0 && pos == end as i64 && line == b"\n" {
+            return Ok(count);
+        }
+
         if pos != 0 {
             return Err(EINVAL);
         }
-        data.read_slice(line)?;
         let name = Name::parse(line).map_err(|e| match e {
             NameError::Invalid => EINVAL,
             NameError::TooLong => ENAMETOOLONG,
@@ -65,10 +74,13 @@ impl Entry for ContainerFile {
             return Err(EINVAL);
         }
 
-        if file.flags() & O_APPEND != 0 {
-            join(name, file)?;
+        if file.file().flags() & O_APPEND != 0 {
+            join(name, file.file())?;
         } else {
-            create(name, file)?;
+            create(name, file.file())?;
+        }
+        if line.last() != Some(&b'\n') {
+            file.word().store(count, Relaxed);
         }
         Ok(count)
     }
@@ -82,32 +94,37 @@ struct ContainersFile;
 /// The containers that a reader sees.
 enum Scope<'a> {
     All(&'a Directory),
-    Own(&'a PidNamespace, Id),
+    Own(&'a View, Id),
     Nothing,
 }
 
 impl<'a> Scope<'a> {
     fn of(viewer: &'a PidNamespace) -> Self {
-        if let Some(container) = Container::of(viewer) {
-            Scope::Own(viewer, container.id())
-        } else if let Some(dir) = Directory::get(viewer) {
-            Scope::All(dir)
+        if let Some(view) = View::of(viewer) {
+            match view.container() {
+                Some(container) => Scope::Own(view, container.id()),
+                None => Scope::Nothing,
+            }
         } else {
-            Scope::Nothing
+            match Base::of(viewer).and_then(Base::directory) {
+                Some(dir) => Scope::All(dir),
+                None => Scope::Nothing,
+            }
         }
     }
 
     /// Returns the first container with members whose id is at least `id`.
-    fn find_ge(&self, mut id: Id, rcu: &'a rcu::Guard) -> Option<(Id, &'a PidNamespace)> {
+    fn find_ge(&self, mut id: Id, rcu: &'a rcu::Guard) -> Option<(Id, &'a View)> {
         match *self {
             Scope::All(dir) => loop {
                 let (found, view) = dir.find_ge(id, rcu)?;
-                if members(view) != 0 {
+                if view.members() != 0 {
                     return Some((found, view));
                 }
                 id = Id::new(found.as_raw() + 1)?;
             },
-            Scope::Own(view, own) => (id <= own).then_some((own, view)),
+            // A mount may show the view of a container that has ended.
+            Scope::Own(view, own) => (id <= own && view.members() != 0).then_some((own, view)),
             Scope::Nothing => None,
         }
     }
@@ -115,24 +132,24 @@ impl<'a> Scope<'a> {
 
 #[vtable]
 impl Entry for ContainersFile {
-    fn seek(m: &SeqFile, pos: u64) -> Option<u64> {
+    fn seek(file: &OpenFile, pos: u64) -> Option<u64> {
         if pos == 0 {
             return Some(0);
         }
         let id = Id::new(u32::try_from(pos).ok()?.max(Id::FIRST.as_raw()))?;
         let rcu = rcu::read_lock();
-        let (id, _) = Scope::of(procfs::viewer(m)).find_ge(id, &rcu)?;
+        let (id, _) = Scope::of(file.viewer()).find_ge(id, &rcu)?;
         Some(id.as_raw().into())
     }
 
-    fn show(m: &SeqFile, row: u64) -> Result {
+    fn show(file: &OpenFile, m: &SeqFile, row: u64) -> Result {
         if row == 0 {
             seq_print!(m, "#name\tid\troot\tmembers\n");
             return Ok(());
         }
 
         let rcu = rcu::read_lock();
-        let viewer = procfs::viewer(m);
+        let viewer = file.viewer();
         let id = Id::new(row as u32).ok_or(EINVAL)?;
         let Some((found, view)) = Scope::of(viewer).find_ge(id, &rcu) else {
             return Ok(());
@@ -141,39 +158,38 @@ impl Entry for ContainersFile {
         if found != id {
             return Ok(());
         }
-        let Some(container) = Container::of(view) else {
+        let Some(container) = view.container() else {
             return Ok(());
         };
+        if !view.is_shown_in(file, &rcu) {
+            return Ok(());
+        }
         seq_print!(
             m,
             "{}\t{}\t{}\t{}\n",
             container.name().as_str(),
             id.as_raw(),
-            root_nr(view, viewer, &rcu),
-            members(view),
+            view.root_nr(viewer, &rcu),
+            view.members(),
         );
         Ok(())
     }
 }
 
-/// Returns the number that the root of a container has for a viewer, 0 if the root has gone.
-fn root_nr(view: &PidNamespace, viewer: &PidNamespace, _rcu: &rcu::Guard) -> i32 {
-    use kernel::sync::atomic::{Acquire, Atomic};
-
-    // SAFETY: `view` is valid; `child_reaper` is written with `WRITE_ONCE()`.
-    let root = unsafe { Atomic::from_ptr(&raw mut (*view.as_ptr()).child_reaper) }.load(Acquire);
-    if root.is_null() {
-        return 0;
-    }
-    // SAFETY: A root resets `child_reaper` in `exit_notify()`, before it can be reaped, and a
-    // task that is reaped is freed after a grace period: under RCU `root` is valid.
-    unsafe { bindings::__task_pid_nr_ns(root, bindings::pid_type_PIDTYPE_TGID, viewer.as_ptr()) }
+/// The two files, as long as they are there.
+pub(crate) struct Files {
+    _container: Registration<ContainerFile>,
+    _containers: Registration<ContainersFile>,
 }
 
-/// Makes the files.
-pub(crate) fn init() -> Result {
-    // Writers are checked against the user namespace that owns their pid namespace, which the
-    // mode of a file cannot express.
-    procfs::create::<ContainerFile>(c"container", 0o666)?;
-    procfs::create::<ContainersFile>(c"containers", 0o444)
+impl Files {
+    /// Makes the files.
+    pub(crate) fn new() -> Result<Self> {
+        // Writers are checked against the user namespace that owns their pid namespace, which the
+        // mode of a file cannot express.
+        Ok(Self {
+            _container: Registration::new(c"container", 0o666)?,
+            _containers: Registration::new(c"containers", 0o444)?,
+        })
+    }
 }

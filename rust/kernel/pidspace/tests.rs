@@ -94,8 +94,11 @@ mod id_pool_tests {
         let mut pool = pool()?;
         let first = pool.take().ok_or(ENOSPC)?;
         pool.undo(first);
-        assert_eq!(pool.free(), Id::COUNT);
         assert_eq!(pool.take(), Some(first));
+        for _ in 1..Id::COUNT {
+            assert!(pool.take().ok_or(ENOSPC)? != first);
+        }
+        assert_eq!(pool.take(), None);
         Ok(())
     }
 
