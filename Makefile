@@ -4,7 +4,7 @@
 # TREE=DIR   a 7.3 tree of your own (directory, git checkout or tarball) instead
 #            of Debian's; it is copied, never touched
 # WORK=DIR   the git work tree for work and refresh
-# ARGS=GLOB  kselftest: the programs to run; programs: the tests; rfc: a section
+# ARGS=GLOB  kselftest: the programs to run; programs: the tests; rfc: a part or section
 # JOBS=N     parallel compile jobs, all processors by default
 
 export TREE WORK ARGS JOBS
@@ -54,7 +54,7 @@ criu-cases: ## what criu brings back in a container and in a pid namespace
 criu-costs: ## what dump and restore cost in a container, in a pid namespace, and the ratio
 	$(verb) env ARGS=costs scripts/debian.sh criu-cases --memory 2G --icount --timeout 3000
 
-leaks: ## the tests of the first section, on a kernel that has all that they look at
+leaks: ## the tests of what is sent ahead, on a kernel that has all that they look at
 	@ARGS='leak*' scripts/verb.sh $@ scripts/job.sh kselftest leaks --timeout 1200 --append numa=fake=2
 
 same: ## mainline's selftests: as on the pristine kernel, and in a container as in a pid namespace
@@ -78,7 +78,7 @@ work: ## a git work tree with one commit a patch
 refresh: ## regenerate patches/, series and rust/ from the work tree
 	$(verb) scripts/refresh.sh
 
-rfc: ## the series as mail, signed off by you, with a cover letter to fill in (ARGS=leaks: one section)
+rfc: ## the series as mail, signed off by you, with a cover letter to fill in (ARGS=ahead|tests or a word of a section's heading: that)
 	$(verb) scripts/rfc.sh
 
 -include scripts/sweep.mk

@@ -28,7 +28,7 @@ LEAKS = "tools/testing/selftests/pid_namespace/leaks.c"
 
 # Those that make a number for current, for somebody else, and a process of a number.
 HELPERS = """
-pid_vnr task_pid_vnr task_tgid_vnr task_pgrp_vnr task_session_vnr task_ppid_vnr
+pid_is_own pid_vnr task_pid_vnr task_tgid_vnr task_pgrp_vnr task_session_vnr task_ppid_vnr
 pid_nr_ns task_pid_nr_ns task_tgid_nr_ns task_pgrp_nr_ns task_session_nr_ns task_ppid_nr_ns
 __task_pid_nr_ns
 find_vpid vpid_is find_get_pid find_task_by_vpid find_get_task_by_vpid find_pid_ns

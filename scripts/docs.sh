@@ -28,7 +28,7 @@ mkdir -p "$out" "$log"
 
 # What the series adds or changes, as patterns of fixed strings.
 ours=$log/ours
-sed -n 's|^+++ b/||p' "$patches"/*.patch | cut -f1 | sort -u > "$ours"
+find "$patches" -name '*.patch' -exec sed -n 's|^+++ b/||p' {} + | cut -f1 | sort -u > "$ours"
 pages=$log/pages
 grep -E '^Documentation/.*\.rst$' "$ours" | grep -v '/index\.rst$' > "$pages"
 [[ -s $pages ]] || die "the series adds no page"

@@ -21,11 +21,11 @@ untracked=$(wgit ls-files -o -- '*.rs' '*.c' '*.h' '*.rst' '*Kconfig' '*Makefile
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-mkdir "$tmp/patches" "$tmp/rust"
+mkdir "$tmp/made" "$tmp/patches" "$tmp/rust"
 wgit format-patch -q --zero-commit --no-signature -N --no-renames --abbrev=12 --no-base \
 	--no-thread --no-cover-letter --no-to --no-cc --no-attach --subject-prefix=PATCH \
-	--diff-algorithm=histogram --stat=72 --src-prefix=a/ --dst-prefix=b/ -o "$tmp/patches" base..pidspace
-"$root/scripts/series.py" regenerate "$series" "$tmp/patches" > "$tmp/series"
+	--diff-algorithm=histogram --stat=72 --src-prefix=a/ --dst-prefix=b/ -o "$tmp/made" base..pidspace
+"$root/scripts/series.py" arrange "$series" "$tmp/made" "$tmp"
 
 # The copies of the Rust files that the series adds.
 wgit diff --name-only --no-renames --diff-filter=A base pidspace -- '*.rs' | while read -r file; do
@@ -34,7 +34,7 @@ wgit diff --name-only --no-renames --diff-filter=A base pidspace -- '*.rs' | whi
 done
 
 mkdir -p "$destination"/{patches,rust}
-rsync -rc --delete --include='*.patch' --exclude='*' "$tmp/patches/" "$destination/patches/"
+rsync -rc --delete --prune-empty-dirs --include='*/' --include='*.patch' --exclude='*' "$tmp/patches/" "$destination/patches/"
 for top in kernel rust; do
 	[[ ! -d $destination/rust/$top ]] ||
 		find "$destination/rust/$top" -name '*.rs' -type f | while read -r file; do

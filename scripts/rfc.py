@@ -2,8 +2,8 @@
 """Make the directory that `git send-email` takes: the series numbered, signed
 off by whoever sends it (the identity git has), with a cover letter to fill in.
 
-rfc.py ROOT DIRECTORY [SECTION]: all of it, or the patches under the one heading
-of the series file that has SECTION in it, numbered as a series of their own
+rfc.py ROOT DIRECTORY [PART]: the RFC, which is the part "series"; or the part PART, or
+the patches under the one heading that has PART in it, numbered as a series of their own
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from series import Entry, parse, sections_of, slug
+from series import Entry, load, sections_of, slug
 
 COVER = """From: {sender}
 Subject: [RFC PATCH 0/{count}] *** SUBJECT ***
@@ -58,7 +58,9 @@ def sign(patch: str, number: int, count: int, sender: str) -> str:
 
 
 def choose(entries: list[Entry], section: str) -> list[Entry]:
-    """The patches of the section that is meant, which has to be a single one."""
+    """The patches of the part or the section that is meant, which has to be a single one."""
+    if part := [entry for entry in entries if entry.part == section]:
+        return part
     sections = sections_of(entries)
     fitting = [name for name in sections if section.lower() in name.lower()]
     if len(fitting) != 1:
@@ -69,16 +71,15 @@ def choose(entries: list[Entry], section: str) -> list[Entry]:
 
 def main(root: Path, directory: Path, section: str = "") -> int:
     sender = identity()
-    entries, _ = parse((root / "series").read_text(encoding="utf-8"))
+    entries = load(root)
     if not entries:
         sys.exit("error: the series is empty")
-    if section:
-        entries = choose(entries, section)
+    entries = choose(entries, section) if section else [e for e in entries if e.part in ("", "series")]
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     subjects = []
     for number, entry in enumerate(entries, 1):
-        patch = (root / "patches" / entry.name).read_text(encoding="utf-8")
+        patch = entry.path.read_text(encoding="utf-8")
         match = re.search(r"^Subject: \[PATCH\] (.*(?:\n .*)*)", patch, re.M)
         subjects.append("  " + re.sub(r"\n ", " ", match.group(1)) if match else entry.name)
         signed = sign(patch, number, len(entries), sender)

@@ -1,33 +1,62 @@
 #!/usr/bin/env python3
-"""What the series file and the patches must agree on.
+"""The series file: what is in it, and what it and the patches must agree on.
 
-series.py check ROOT         series <-> patches/, headers of the patches
-series.py rust ROOT          the .rs files that the series adds <-> ROOT/rust/
-series.py regenerate OLD DIR the new series for the patches in DIR, on stdout,
-                             with the comments of the series file OLD
+The one place that reads it. Its parts are directories of patches/, each numbered from
+0001, in this order: ahead (fixes of mainline that need nothing of us), series (what is
+sent as the RFC), tests.
+
+series.py list ROOT [PART]       the names of the patches, in order
+series.py check ROOT             series <-> patches/, headers of the patches
+series.py rust ROOT              the .rs files that the series adds <-> ROOT/rust/
+series.py arrange OLD DIR TO     the patches that format-patch wrote to DIR, in their
+                                 parts and numbered, to TO/patches, and TO/series with
+                                 the comments of the series file OLD. A patch is in the
+                                 part that it was in, a new one in that of the one before it
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NAME = re.compile(r"(\d{4})-(.+)\.patch")
+NAME = re.compile(r"(?:([a-z]+)/)?(\d{4})-(.+)\.patch")
+PARTS = ("ahead", "series", "tests")
+# Where the sweep begins, and the last patch of it, after which raw pids do not compile.
+SWEEP, GATE = "The sweep", "raw-access"
+TRAILERS = ("Assisted-by", "Fixes", "Cc", "Link", "Closes", "Reported-by", "Suggested-by", "Acked-by",
+            "Reviewed-by", "Tested-by", "Co-developed-by")
 
 
 def slug(name: str) -> str:
     """What is left of a patch's name when the series is renumbered."""
-    return re.sub(r"^\d{4}-", "", name)
+    return re.sub(r"^(?:[a-z]+/)?\d{4}-", "", name)
 
 
 @dataclass
 class Entry:
     name: str
     comments: list[str] = field(default_factory=list)
+    top: Path = Path()
+
+    @property
+    def part(self) -> str:
+        """The directory that it is in."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def path(self) -> Path:
+        """The patch."""
+        return self.top / "patches" / self.name
+
+    def text(self) -> str:
+        """What is in it, byte for byte."""
+        return self.path.read_bytes().decode("latin-1")
 
 
 def parse(text: str) -> tuple[list[Entry], list[str]]:
@@ -41,6 +70,24 @@ def parse(text: str) -> tuple[list[Entry], list[str]]:
         else:
             comments.append(line)
     return entries, comments
+
+
+def load(top: Path | None = None) -> list[Entry]:
+    """The entries of TOP/series; without TOP of SERIES_DIR, or our own."""
+    top = top or Path(os.environ.get("SERIES_DIR") or Path(__file__).resolve().parent.parent)
+    entries, _ = parse((top / "series").read_text(encoding="utf-8"))
+    for entry in entries:
+        entry.top = top
+    return entries
+
+
+def sweep(entries: list[Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
+    """The entries before the sweep, those of it up to the gate, and the others."""
+    begin = next((i for i, e in enumerate(entries) if heading(e).startswith(SWEEP)), None)
+    end = next((i for i, e in enumerate(entries) if GATE in e.name), None)
+    if begin is None or end is None:
+        sys.exit(f"error: series has no section '# {SWEEP}' with a patch *{GATE}*")
+    return entries[:begin], entries[begin:end + 1], entries[end + 1:]
 
 
 def heading(entry: Entry) -> str:
@@ -63,21 +110,33 @@ def sections_of(entries: list[Entry]) -> dict[str, list[Entry]]:
     return found
 
 
-def regenerate(old: str, names: list[str]) -> str:
-    """Comments stay with the patch that they stand above; if it is gone, with
-    the next one that is not."""
+def arrange(old: str, names: list[str]) -> tuple[str, dict[str, str]]:
+    """The series of the patches NAMES, and what each is called in it.
+
+    Comments stay with the patch that they stand above; if it is gone, with the next one
+    that is not."""
     entries, tail = parse(old)
+    part_of = {slug(entry.name): entry.part for entry in entries}
+    part = entries[0].part if entries else ""
+    called: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for name in names:
+        before, part = part, part_of.get(slug(name), part)
+        if part != before and counts.get(part):
+            sys.exit(f"error: {slug(name)} is of part {part}, and comes after one of {before}")
+        counts[part] = counts.get(part, 0) + 1
+        called[name] = (part and f"{part}/") + f"{counts[part]:04}-{slug(name)}"
     by_slug = {slug(name): name for name in names}
     comments: dict[str, list[str]] = {}
     pending: list[str] = []
     for entry in entries:
         pending += entry.comments
-        name = by_slug.get(slug(entry.name))
-        if name:
-            comments.setdefault(name, []).extend(pending)
+        found = by_slug.get(slug(entry.name))
+        if found:
+            comments.setdefault(found, []).extend(pending)
             pending = []
-    lines = [line for name in names for line in [*comments.get(name, []), name]]
-    return "".join(line + "\n" for line in [*lines, *pending, *tail])
+    lines = [line for name in names for line in [*comments.get(name, []), called[name]]]
+    return "".join(line + "\n" for line in [*lines, *pending, *tail]), called
 
 
 def check_header(name: str, text: str) -> list[str]:
@@ -94,9 +153,12 @@ def check_header(name: str, text: str) -> list[str]:
     subject = re.search(r"^Subject: \[PATCH\] (.*)$", fields, re.M)
     if not subject or not re.fullmatch(r"[A-Za-z0-9_./,{}+ -]+: \S.*", subject.group(1)):
         faults.append("subject is not '[PATCH] area: what it does'")
-    prose = [x for x in body.splitlines() if x.strip() and not re.match(r"[A-Z][\w-]+: ", x)]
+    trailer = re.compile(f"(?:{'|'.join(TRAILERS)}): ")
+    prose = [x for x in body.splitlines() if x.strip() and not trailer.match(x)]
     if not prose:
         faults.append("no reasons: its body is empty")
+    if not re.search(r"^Assisted-by: \S", header, re.M):
+        faults.append("no Assisted-by: (Documentation/process/coding-assistants.rst)")
     if re.search(r"^Signed-off-by:", header, re.M):
         faults.append("has a Signed-off-by; whoever submits it adds that")
     if "\ndiff --git " not in text:
@@ -105,19 +167,24 @@ def check_header(name: str, text: str) -> list[str]:
 
 
 def check(root: Path) -> list[str]:
-    entries, _ = parse((root / "series").read_text(encoding="utf-8"))
+    entries = load(root)
     names = [entry.name for entry in entries]
-    present = {p.name for p in (root / "patches").iterdir() if not p.name.startswith(".")}
+    patches = root / "patches"
+    present = {str(p.relative_to(patches)) for p in patches.rglob("*") if p.is_file() and p.name[0] != "."}
     faults = [f"series lists {name} twice" for name in set(names) if names.count(name) > 1]
     faults += [f"series lists {name}, patches/ has no such file" for name in names if name not in present]
     faults += [f"patches/{name} is not in series" for name in sorted(present - set(names))]
-    for number, name in enumerate(names, 1):
-        match = NAME.fullmatch(name)
-        if not match or int(match.group(1)) != number:
-            faults.append(f"{name}: number {number} of the series is not called {number:04}-SLUG.patch")
-        if name in present:
-            text = (root / "patches" / name).read_text(encoding="utf-8")
-            faults += check_header(name, text)
+    parts = list(dict.fromkeys(entry.part for entry in entries))
+    if parts != [part for part in ("", *PARTS) if part in parts]:
+        faults.append(f"series has the parts {', '.join(parts)}; they are {', '.join(PARTS)}, in this order")
+    numbers: dict[str, int] = {}
+    for entry in entries:
+        number = numbers[entry.part] = numbers.get(entry.part, 0) + 1
+        match = NAME.fullmatch(entry.name)
+        if not match or int(match.group(2)) != number:
+            faults.append(f"{entry.name}: number {number} of its part is not called {number:04}-SLUG.patch")
+        if entry.name in present:
+            faults += check_header(entry.name, entry.path.read_text(encoding="utf-8"))
     return faults
 
 
@@ -133,12 +200,12 @@ def sections(patch: str) -> dict[str, str]:
 
 def added_rust(root: Path) -> dict[str, bytes]:
     """The .rs files that the series adds, as the whole of it leaves them."""
-    entries, _ = parse((root / "series").read_text(encoding="utf-8"))
+    entries = load(root)
     added: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run(["git", "init", "-q", scratch], check=True)
         for entry in entries:
-            patch = (root / "patches" / entry.name).read_text(encoding="utf-8")
+            patch = entry.path.read_text(encoding="utf-8")
             # The end of a format-patch mail is no part of the last diff.
             patch = re.sub(r"\n-- \n[^\n]*\n*\Z", "\n", patch)
             files = {k: v for k, v in sections(patch).items() if k.endswith(".rs")}
@@ -169,9 +236,17 @@ def check_rust(root: Path) -> list[str]:
 
 def main(argv: list[str]) -> int:
     verb, path = argv[0], Path(argv[1])
-    if verb == "regenerate":
+    if verb == "list":
+        print("".join(f"{e.name}\n" for e in load(path) if e.part in (argv[2:] or [e.part])), end="")
+        return 0
+    if verb == "arrange":
         old = path.read_text(encoding="utf-8") if path.exists() else ""
-        print(regenerate(old, sorted(p.name for p in Path(argv[2]).glob("*.patch"))), end="")
+        made, to = Path(argv[2]), Path(argv[3])
+        text, called = arrange(old, sorted(p.name for p in made.glob("*.patch")))
+        for name, new in called.items():
+            (to / "patches" / new).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made / name, to / "patches" / new)
+        (to / "series").write_text(text, encoding="utf-8")
         return 0
     faults = check(path) if verb == "check" else check_rust(path)
     print("".join(f"{fault}\n" for fault in faults), end="")

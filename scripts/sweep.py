@@ -31,6 +31,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+import series
+
 ROOT = Path(__file__).resolve().parent.parent
 SWEEP = ROOT / "ci" / "sweep"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pidspace"
@@ -131,14 +133,7 @@ def source(tree: str | None) -> Path:
 
 def earlier_patches() -> list[Path]:
     """The patches that the series has before those of the sweep."""
-    where = Path(os.environ.get("SERIES_DIR", ROOT))
-    found = []
-    for line in (where / "series").read_text().splitlines():
-        if re.match(r"# The sweep\b", line):
-            return found
-        if name := line.split("#")[0].strip():
-            found.append((where / "patches" if where == ROOT else where) / name)
-    return []
+    return [entry.path for entry in series.sweep(series.load())[0]]
 
 
 def fixed(tree: Path) -> Path:
@@ -399,10 +394,9 @@ def diff(tree: Path, work: Path, files: list[str]) -> dict[str, str]:
 
 def series_patch(name: str) -> Path:
     """The patch of the series that an area generates."""
-    where = Path(os.environ.get("SERIES_DIR", ROOT))
-    for line in (where / "series").read_text().splitlines():
-        if re.match(rf"\d+-{re.escape(name)}\b", file := line.split("#")[0].strip()):
-            return (where / "patches" if where == ROOT else where) / file
+    for entry in series.load():
+        if re.match(rf"{re.escape(name)}\b", series.slug(entry.name)):
+            return entry.path
     die(f"series has no NNNN-{name}*.patch")
 
 

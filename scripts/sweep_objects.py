@@ -36,7 +36,6 @@ from kbuild import LLVM, ROOT, run, say
 from loaded import differing
 from sweep import version_of
 
-SERIES = Path(os.environ.get("SERIES_DIR", ROOT))
 WORK = kbuild.CACHE / "sweep-objects"
 SRC = WORK / "src"
 REPORT = Path(os.environ.get("REPORT", ROOT / "Documentation/sweep-objects.txt"))
@@ -156,21 +155,10 @@ def same_but(name: str, before: Path, after: Path) -> str:
     return "sides of a comparison" if operands(one) == operands(two) and any(one) else ""
 
 
-def series() -> tuple[list[Path], list[Path]]:
+def parts() -> tuple[list[Path], list[Path]]:
     """The patches before the sweep, and those of it up to the gate."""
-    where = SERIES / "patches" if (SERIES / "patches").is_dir() else SERIES
-    earlier: list[Path] = []
-    found: list[Path] | None = None
-    for line in (SERIES / "series").read_text().splitlines():
-        if re.match(r"# The sweep\b", line):
-            found = []
-        name = line.split("#")[0].strip()
-        if not name:
-            continue
-        (earlier if found is None else found).append(where / name)
-        if found is not None and "raw-access" in name:
-            return earlier, found
-    sys.exit(f"error: {SERIES}/series has no section '# The sweep' with a patch *raw-access*")
+    earlier, found, _ = series.sweep(series.load())
+    return [entry.path for entry in earlier], [entry.path for entry in found]
 
 
 @functools.cache
@@ -179,7 +167,7 @@ def key(name: str) -> str:
     arch = split(name)[0].arch
     own = {"x86_64": ("x86",), "um": ("um", "x86")}.get(arch, (arch,))
     digest = hashlib.sha256(version_of(SRC).encode())
-    for part in series():
+    for part in parts():
         for patch in part:
             for change in re.split(rb"^diff --git (?=a/)", patch.read_bytes(), flags=re.M)[1:]:
                 where = change.decode("latin-1").split()[0].split("/")
@@ -192,7 +180,7 @@ def key(name: str) -> str:
 def touched() -> list[str]:
     """The C files that the patches change."""
     files: set[str] = set()
-    for patch in series()[1]:
+    for patch in parts()[1]:
         files |= set(re.findall(r"^\+\+\+ b/(\S+\.[ch])$", patch.read_text("latin-1"), re.M))
     return sorted(f for f in files if not f.startswith("tools/"))
 
@@ -202,7 +190,7 @@ def switch(after: bool) -> None:
     state = WORK / "state"
     if state.read_text() != ("after" if after else "before"):
         state.unlink()
-        patches = series()[1]
+        patches = parts()[1]
         kbuild.apply(SRC, patches if after else patches[::-1], *([] if after else ["-R"]))
         state.write_text("after" if after else "before")
 
@@ -345,7 +333,7 @@ def main() -> None:
             sys.exit(f"error: {name}: not one of {' '.join(ARCHES)}, with -gcc or -clang")
     WORK.mkdir(parents=True, exist_ok=True)
     # Another series, or an interrupted switch: from the start.
-    changes = b"".join(p.read_bytes().partition(b"\ndiff ")[2] for part in series() for p in part)
+    changes = b"".join(p.read_bytes().partition(b"\ndiff ")[2] for part in parts() for p in part)
     version = hashlib.sha256(changes).hexdigest()
     of = WORK / "series"
     if not (WORK / "state").exists() or not of.exists() or of.read_text() != version:
@@ -355,7 +343,7 @@ def main() -> None:
                    f"{kbuild.pristine_tree()}/", f"{SRC}/")
         if done.returncode:
             sys.exit(done.stderr)
-        kbuild.apply(SRC, series()[0])
+        kbuild.apply(SRC, parts()[0])
         of.write_text(version)
         (WORK / "state").write_text("before")
     rows = WORK / "rows"

@@ -8,11 +8,10 @@
 touched() {
 	local patch
 	has_patches || return 0
-	while read -r patch _; do
-		[[ $patch && $patch != '#'* ]] || continue
+	"$root/scripts/series.py" list "${series%/series}" | while read -r patch; do
 		[[ -f $patches/$patch ]] || die "series names $patch, which is not in patches/"
 		sed -nE 's/^(---|\+\+\+) [ab]\/([^\t]+).*/\2/p; s/^rename (from|to) //p' "$patches/$patch"
-	done < "$series" | sort -u
+	done | sort -u
 }
 
 apply() { # SCRATCH: with the files that the series needs
@@ -22,7 +21,7 @@ apply() { # SCRATCH: with the files that the series needs
 		quilt --quiltrc=/dev/null push -a --fuzz=0 2>&1) && return
 	printf '%s\n' "$output" > "$cache/log/quilt.log"
 	failed=$(sed -n 's/^Applying patch //p' <<< "$output" | tail -n 1)
-	failed=${failed##*/}
+	failed=${failed#"$patches/"}
 	grep -E '^(patching file|Hunk .*FAILED)' <<< "$output" | grep -B1 FAILED >&2 || true
 	sed -nE 's/^--- a\/([^\t]+).*/\1/p' "$patches/$failed" | while read -r file; do
 		[[ -e $1/$file ]] || say "the tree has no $file"
@@ -35,7 +34,8 @@ make_tree() {
 	touched > "$state.new"
 	touch "$state.files"
 	key=$({
-		cat "$state.new" "$series" "$patches"/*.patch 2>/dev/null || true
+		cat "$state.new" "$series"
+		find "$patches" -name '*.patch' -print0 2>/dev/null | sort -z | xargs -0 -r cat
 		while read -r file; do
 			[[ ! -f $pristine/$file ]] || sha256sum "$pristine/$file"
 		done < "$state.new"

@@ -20,7 +20,7 @@ me=(-c user.name=pidspace -c user.email=pidspace@localhost)
 git "${me[@]}" add -A -f
 git "${me[@]}" -c gc.auto=0 commit -q -m "Linux $(version_of .)"
 git checkout -q -b pidspace
-mapfile -t names < <(sed -n 's/^\([^#[:space:]]\+\).*/\1/p' "$series")
+mapfile -t names < <("$root/scripts/series.py" list "${series%/series}")
 for name in "${names[@]}"; do
 	git "${me[@]}" -c core.whitespace=-trailing-space am -q --keep-cr "$patches/$name" ||
 		die "$name does not apply with git am"

@@ -11,6 +11,8 @@ Date: Sun, 1 Jan 2006 00:00:00 +0000
 Subject: [PATCH] kernel/pid: do it
 
 Because it was not done.
+
+Assisted-by: LLM
 ---
  kernel/pid.c | 1 +
 
@@ -70,8 +72,9 @@ class Header(unittest.TestCase):
             ("[PATCH] kernel/pid: do it", "kernel/pid: do it", "subject"),
             ("Because it was not done.\n", "", "no reasons"),
             ("Because it was not done.\n", "Link: https://example.com/\n", "no reasons"),
-            ("done.\n", "done.\n\nSigned-off-by: A <a@example.com>\n", "Signed-off-by"),
-            ("done.\n---\n", "done.\n", "no --- line"),
+            ("LLM\n", "LLM\nSigned-off-by: A <a@example.com>\n", "Signed-off-by"),
+            ("LLM\n---\n", "LLM\n", "no --- line"),
+            ("Assisted-by: LLM\n", "Link: https://example.com/\n", "no Assisted-by"),
         ):
             with self.subTest(fault=fault, new=new):
                 self.assertNotEqual(PATCH, PATCH.replace(old, new))
@@ -98,11 +101,23 @@ class Directory(unittest.TestCase):
             ("0001-a.patch\n0002-b.patch\n0003-c.patch\n", "no such file"),
             ("0001-a.patch\n", "patches/0002-b.patch is not in series"),
             ("0001-a.patch\n0002-b.patch\n0002-b.patch\n", "twice"),
-            ("0002-b.patch\n0001-a.patch\n", "number 1 of the series"),
+            ("0002-b.patch\n0001-a.patch\n", "number 1 of its part"),
         ):
             with self.subTest(fault=fault):
                 self.put(text, p0001_a=PATCH, p0002_b=PATCH)
                 self.assertIn(fault, " ".join(series.check(self.root)))
+
+    def test_parts(self) -> None:
+        for name in ("ahead/0001-a", "series/0001-b"):
+            (self.root / "patches" / name).parent.mkdir()
+            (self.root / f"patches/{name}.patch").write_text(PATCH, encoding="utf-8")
+        self.put("ahead/0001-a.patch\nseries/0001-b.patch\n")
+        self.assertEqual(series.check(self.root), [])
+        self.assertEqual([e.name for e in series.load(self.root) if e.part == "series"], ["series/0001-b.patch"])
+        self.put("series/0001-b.patch\nahead/0001-a.patch\n")
+        self.assertIn("in this order", " ".join(series.check(self.root)))
+        self.put("ahead/0001-a.patch\n")
+        self.assertIn("patches/series/0001-b.patch is not in series", " ".join(series.check(self.root)))
 
     def test_rust_copies(self) -> None:
         self.put("0001-a.patch\n0002-b.patch\n", p0001_a=RUST, p0002_b=CHANGE)
@@ -131,16 +146,35 @@ class Sections(unittest.TestCase):
         self.assertEqual(self.names("# all\n\n1.patch\n# B\n2.patch\n"), {"": ["1.patch"], "B": ["2.patch"]})
 
 
-class Regenerate(unittest.TestCase):
+class Sweep(unittest.TestCase):
+    def test_split(self) -> None:
+        entries, _ = series.parse("a.patch\n\n# The sweep: of pids\nb.patch\nc-raw-access.patch\nd.patch\n")
+        self.assertEqual([[e.name[0] for e in part] for part in series.sweep(entries)], [["a"], ["b", "c"], ["d"]])
+
+    def test_none(self) -> None:
+        with self.assertRaises(SystemExit):
+            series.sweep(series.parse("a.patch\n")[0])
+
+
+class Arrange(unittest.TestCase):
     def test_comments_follow_their_patch(self) -> None:
         old = "# A\n0001-a.patch\n\n# B\n0002-b.patch\n0003-c.patch\n# end\n"
         names = ["0001-new.patch", "0002-a.patch", "0003-b.patch", "0004-c.patch"]
         new = "0001-new.patch\n# A\n0002-a.patch\n\n# B\n0003-b.patch\n0004-c.patch\n# end\n"
-        self.assertEqual(series.regenerate(old, names), new)
+        self.assertEqual(series.arrange(old, names), (new, {n: n for n in names}))
 
     def test_comment_of_a_gone_patch_moves_on(self) -> None:
         old = "# A\n0001-a.patch\n# B\n0002-b.patch\n"
-        self.assertEqual(series.regenerate(old, ["0001-b.patch"]), "# A\n# B\n0001-b.patch\n")
+        self.assertEqual(series.arrange(old, ["0001-b.patch"])[0], "# A\n# B\n0001-b.patch\n")
 
     def test_from_nothing(self) -> None:
-        self.assertEqual(series.regenerate("", ["0001-a.patch"]), "0001-a.patch\n")
+        self.assertEqual(series.arrange("", ["0001-a.patch"])[0], "0001-a.patch\n")
+
+    def test_parts(self) -> None:
+        old = "# A\nahead/0001-a.patch\n# B\nseries/0001-b.patch\nseries/0002-c.patch\n"
+        new = "# A\nahead/0001-a.patch\nahead/0002-new.patch\n# B\nseries/0001-b.patch\nseries/0002-c.patch\n"
+        text, called = series.arrange(old, ["0001-a.patch", "0002-new.patch", "0003-b.patch", "0004-c.patch"])
+        self.assertEqual(text, new)
+        self.assertEqual(called["0004-c.patch"], "series/0002-c.patch")
+        with self.assertRaises(SystemExit):
+            series.arrange(old, ["0001-b.patch", "0002-a.patch", "0003-c.patch"])

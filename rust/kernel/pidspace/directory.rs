@@ -109,11 +109,12 @@ impl Directory {
     pub(crate) fn insert<'a>(
         &'a self,
         name: Name,
-        view: &'a View,
+        view: &'a ARef<PidNamespace>,
         memory: Reservation,
     ) -> Result<Entry<'a>> {
-        let reference = ARef::from(view.as_ns());
-        let node = memory.node.into_node(name, reference.clone());
+        let reference = view.clone();
+        let node = memory.node.into_node(name, view.clone());
+        let view = View::of(view).ok_or(EINVAL)?;
 
         // Whatever is dropped with a reference in it is dropped without the lock.
         let inserted = self.registry.lock().insert(&name, node);
@@ -179,13 +180,17 @@ impl Directory {
 
     /// Returns the view of container `id`.
     pub(crate) fn find_id<'a>(&self, id: Id, rcu: &'a rcu::Guard) -> Option<&'a View> {
-        View::of(self.views.load(id.as_raw() as usize, rcu)?)
+        let ptr = self.views.load(id.as_raw() as usize)?;
+        // SAFETY: What is in `views` has a reference, which had not been dropped when `rcu` began.
+        unsafe { View::from_rcu(ptr, rcu) }
     }
 
     /// Returns the first container whose id is at least `id`, and its view.
     pub(crate) fn find_ge<'a>(&self, id: Id, rcu: &'a rcu::Guard) -> Option<(Id, &'a View)> {
-        let (index, view) = self.views.find_ge(id.as_raw() as usize, rcu)?;
-        Some((Id::new(index as u32)?, View::of(view)?))
+        let (index, ptr) = self.views.find_ge(id.as_raw() as usize)?;
+        // SAFETY: As in `find_id()`.
+        let view = unsafe { View::from_rcu(ptr, rcu) }?;
+        Some((Id::new(index as u32)?, view))
     }
 }
 

@@ -20,17 +20,15 @@ struct Candidate {
 impl Candidate {
     /// Checks what does not change behind the back of current, which writes to `file`.
     fn new(file: &File) -> Result<Self> {
-        // SAFETY: A system call runs in task context, in a task that has a pid and namespaces.
-        let (pid, active, for_children) = unsafe {
-            let task = bindings::get_current();
-            (
-                (*task).thread_pid,
-                bindings::task_active_pid_ns(task),
-                (*(*task).nsproxy).pid_ns_for_children,
-            )
-        };
-        // SAFETY: Only current itself leaves its pid namespace, so that it is valid here.
-        let base: ARef<PidNamespace> = unsafe { PidNamespace::from_ptr(active) }.into();
+        let current = current!();
+        // SAFETY: `flags` of current is written by current only.
+        let flags = unsafe { (*current.as_ptr()).flags };
+        // A worker of the kernel that writes for others, like a file server's, has their file and
+        // its own capabilities.
+        if flags & (bindings::PF_KTHREAD | bindings::PF_USER_WORKER) != 0 {
+            return Err(EPERM);
+        }
+        let base: ARef<PidNamespace> = current.active_pid_ns().ok_or(ESRCH)?.into();
 
         if View::of(&base).is_some() {
             return Err(EPERM);
@@ -39,18 +37,20 @@ impl Candidate {
         // output of a privileged program, which would write a name without knowing.
         // SAFETY: A pid namespace holds a reference on its user namespace, and `file` is valid.
         let capable = unsafe {
-            let (user_ns, cap) = ((*active).user_ns, bindings::CAP_SYS_ADMIN as c_int);
+            let user_ns = (*base.as_ptr()).user_ns;
+            let cap = bindings::CAP_SYS_ADMIN as c_int;
             bindings::ns_capable(user_ns, cap)
                 && bindings::file_ns_capable(file.as_ptr(), user_ns, cap)
         };
         if !capable {
             return Err(EPERM);
         }
-        if for_children != active {
+        // SAFETY: A task that makes a system call has namespaces.
+        let for_children = unsafe { (*(*current.as_ptr()).nsproxy).pid_ns_for_children };
+        if for_children != base.as_ptr() {
             return Err(EBUSY);
         }
-        // SAFETY: `active` is the namespace of `pid`.
-        let former = unsafe { bindings::pid_nr_ns(pid, active) };
+        let former = current.tgid_nr_ns(Some(&base));
         // The init of a pid namespace has to be there for all of it.
         if former == 1 {
             return Err(EBUSY);
@@ -88,11 +88,11 @@ pub(crate) fn create(name: Name, file: &File) -> Result {
 
     let ns = View::create(base)?;
     let view = View::of(&ns).ok_or(EINVAL)?;
-    let entry = dir.insert(name, view, Reservation::new()?)?;
+    let entry = dir.insert(name, &ns, Reservation::new()?)?;
 
     let root = ReservedVpid::exactly(view, Vpid::ROOT.as_raw())?;
     let former = ReservedVpid::exactly(view, candidate.former)?;
-    view.attach(&root, true, true)?;
+    view.enter(&root, true, true)?;
 
     former.keep();
     root.keep();
@@ -123,10 +123,10 @@ pub(crate) fn join(name: Name, file: &File) -> Result {
     // with it. It is the vpid where it can be one. Where it is too large it is an alias.
     let former = ReservedVpid::exactly(view, candidate.former)?;
     if Vpid::new(candidate.former).is_some() {
-        view.attach(&former, false, false)?;
+        view.enter(&former, false, false)?;
     } else {
         let vpid = ReservedVpid::next(view)?;
-        view.attach(&vpid, true, false)?;
+        view.enter(&vpid, true, false)?;
         vpid.keep();
     }
     former.keep();

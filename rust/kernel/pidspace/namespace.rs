@@ -21,6 +21,7 @@ use kernel::{
     },
     types::ForeignOwnable,
 };
+use core::{marker::PhantomData, ptr::NonNull};
 
 /// The view of a container.
 #[repr(transparent)]
@@ -43,16 +44,62 @@ fn is_view(ns: &PidNamespace) -> bool {
     !unsafe { (*ns.as_ptr()).base }.is_null()
 }
 
-/// Looks up a number in the idr of a namespace.
-fn idr_find(ns: &PidNamespace, nr: i32) -> *mut bindings::pid {
-    // SAFETY: `ns` is valid; an idr may be read while it is modified.
-    unsafe { bindings::idr_find(&raw const (*ns.as_ptr()).idr, nr as usize).cast() }
+/// A pid that was found under RCU.
+///
+/// # Invariants
+///
+/// `ptr` points to a `struct pid` that is not freed during `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct Pid<'a> {
+    ptr: NonNull<bindings::pid>,
+    _rcu: PhantomData<&'a rcu::Guard>,
 }
 
-/// Returns the entry of the idr of a namespace at `nr` or the next one, and sets `nr` to it.
-fn idr_get_next(ns: &PidNamespace, nr: &mut i32) -> *mut bindings::pid {
-    // SAFETY: `ns` is valid; an idr may be read while it is modified.
-    unsafe { bindings::idr_get_next(&raw mut (*ns.as_ptr()).idr, nr).cast() }
+impl<'a> Pid<'a> {
+    /// Looks up `nr` in the idr of a namespace.
+    fn find(ns: &PidNamespace, nr: i32, _rcu: &'a rcu::Guard) -> Option<Self> {
+        // SAFETY: `ns` is valid; an idr may be read while it is modified.
+        let ptr = unsafe { bindings::idr_find(&raw const (*ns.as_ptr()).idr, nr as usize) };
+        // INVARIANT: What is in the idr of a pid namespace is a `struct pid`, which is freed a
+        // grace period after it was removed, see `free_pid()`.
+        Some(Self {
+            ptr: NonNull::new(ptr.cast())?,
+            _rcu: PhantomData,
+        })
+    }
+
+    /// Returns the first entry of the idr of a namespace at or after `nr`, and where it is.
+    fn find_ge(ns: &PidNamespace, mut nr: i32, _rcu: &'a rcu::Guard) -> Option<(i32, Self)> {
+        // SAFETY: `ns` is valid; an idr may be read while it is modified.
+        let ptr = unsafe { bindings::idr_get_next(&raw mut (*ns.as_ptr()).idr, &mut nr) };
+        // INVARIANT: As in `find()`.
+        let pid = Self {
+            ptr: NonNull::new(ptr.cast())?,
+            _rcu: PhantomData,
+        };
+        Some((nr, pid))
+    }
+
+    /// Returns a raw pointer to the underlying C struct.
+    pub(crate) fn as_ptr(self) -> *mut bindings::pid {
+        self.ptr.as_ptr()
+    }
+
+    /// Returns the number that it has in `view`, 0 if there is none.
+    pub(crate) fn nr_in(self, view: &View) -> i32 {
+        // SAFETY: By the invariant; the view is valid.
+        unsafe { bindings::pid_nr_ns(self.as_ptr(), view.0.as_ptr()) }
+    }
+
+    /// Returns the number that it has at the level of `base`, outside of any container.
+    pub(crate) fn outer_nr(self, base: &Base) -> Option<i32> {
+        // SAFETY: By the invariant. There are `level + 1` numbers; they and `level` are written
+        // before the pid can be found, and `nr` of each never again.
+        unsafe {
+            let (pid, level) = (self.as_ptr(), (*base.0.as_ptr()).level);
+            ((*pid).level >= level).then(|| (*(*pid).numbers.as_ptr().add(level as usize)).nr)
+        }
+    }
 }
 
 impl View {
@@ -65,7 +112,7 @@ impl View {
         // SAFETY: `base` is valid and no view.
         let view = from_err_ptr(unsafe { bindings::create_pid_view(base.0.as_ptr()) })?;
         // SAFETY: `view` is not null and comes with a reference, which is now that of the `ARef`.
-        Ok(unsafe { ARef::from_raw(core::ptr::NonNull::new_unchecked(view.cast())) })
+        Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(view.cast())) })
     }
 
     /// Returns `ns` as the view that it is.
@@ -79,9 +126,18 @@ impl View {
         core::ptr::eq(&self.0, ns)
     }
 
-    /// Returns the view as the pid namespace that it is.
-    pub(crate) fn as_ns(&self) -> &PidNamespace {
-        &self.0
+    /// Returns the view that `ptr` points to, which was found under `_rcu`.
+    ///
+    /// It is valid as long as that, but there may be no reference on it any more. So nothing here
+    /// makes an [`ARef`] of a [`View`].
+    ///
+    /// # Safety
+    ///
+    /// `ptr` points to a pid namespace on which there was a reference after `_rcu` began.
+    pub(crate) unsafe fn from_rcu(ptr: NonNull<c_void>, _rcu: &rcu::Guard) -> Option<&View> {
+        // SAFETY: By the requirements. `put_pid_ns()` frees a pid namespace from `call_rcu()`, see
+        // `destroy_pid_namespace()`.
+        View::of(unsafe { PidNamespace::from_ptr(ptr.as_ptr().cast()) })
     }
 
     /// Returns what it was carved from.
@@ -168,13 +224,13 @@ impl View {
     }
 
     /// Returns the pid that has the vpid `nr`, or that has it as its former number.
-    pub(crate) fn find(&self, nr: i32, _rcu: &rcu::Guard) -> *mut bindings::pid {
-        idr_find(&self.0, nr)
+    pub(crate) fn find<'a>(&self, nr: i32, rcu: &'a rcu::Guard) -> Option<Pid<'a>> {
+        Pid::find(&self.0, nr, rcu)
     }
 
-    /// Returns the first entry at or after `nr` and sets `nr` to where it is.
-    pub(crate) fn find_ge(&self, nr: &mut i32, _rcu: &rcu::Guard) -> *mut bindings::pid {
-        idr_get_next(&self.0, nr)
+    /// Returns the first entry at or after `nr`, and where it is.
+    pub(crate) fn find_ge<'a>(&self, nr: i32, rcu: &'a rcu::Guard) -> Option<(i32, Pid<'a>)> {
+        Pid::find_ge(&self.0, nr, rcu)
     }
 
     /// Takes current into the container.
@@ -185,13 +241,13 @@ impl View {
     ///
     /// `EBUSY` if current has threads, children or tracees; `ESRCH` if the container has ended,
     /// or its base is being torn down; `ENOMEM`. Nothing has changed then.
-    pub(crate) fn attach(&self, vpid: &ReservedVpid<'_>, alias: bool, root: bool) -> Result {
+    pub(crate) fn enter(&self, vpid: &ReservedVpid<'_>, alias: bool, root: bool) -> Result {
         let view = self.0.as_ptr();
         // SAFETY: `view` is valid and current is in its base, in which it has its namespaces.
         let nsproxy = from_err_ptr(unsafe { bindings::copy_nsproxy_pid_ns(view) })?;
         // SAFETY: `view` is a view of the namespace that current is in, and what is passed is
         // reserved in it.
-        let ret = to_result(unsafe { bindings::pid_view_attach(view, vpid.vnr, alias, root) });
+        let ret = to_result(unsafe { bindings::pid_view_enter(view, vpid.vnr, alias, root) });
         // SAFETY: `nsproxy` is ours; either current gets it, or it is freed without ever having
         // been used.
         unsafe {
@@ -247,7 +303,7 @@ impl<'a> ReservedVpid<'a> {
 
 impl Drop for ReservedVpid<'_> {
     fn drop(&mut self) {
-        // SAFETY: It was reserved in `view` and nobody was attached to it.
+        // SAFETY: It was reserved in `view` and nobody entered with it.
         unsafe { bindings::pid_view_unreserve(self.view.0.as_ptr(), self.vnr) };
     }
 }
@@ -305,22 +361,8 @@ impl Base {
         }
     }
 
-    /// Returns the first entry of its own at or after `nr`, and sets `nr` to where it is.
-    pub(crate) fn find_ge(&self, nr: &mut i32, _rcu: &rcu::Guard) -> *mut bindings::pid {
-        idr_get_next(&self.0, nr)
-    }
-
-    /// Returns the number that `pid` has at the level of this base, outside of any container.
-    ///
-    /// # Safety
-    ///
-    /// `pid` is valid and at least at the level of this base.
-    pub(crate) unsafe fn outer_nr(&self, pid: *mut bindings::pid) -> i32 {
-        // SAFETY: By the requirements there are `level + 1` numbers. `nr` is written before the
-        // pid can be found and never again.
-        unsafe {
-            let level = (*self.0.as_ptr()).level as usize;
-            (*(*pid).numbers.as_ptr().add(level)).nr
-        }
+    /// Returns the first entry of its own at or after `nr`, and where it is.
+    pub(crate) fn find_ge<'a>(&self, nr: i32, rcu: &'a rcu::Guard) -> Option<(i32, Pid<'a>)> {
+        Pid::find_ge(&self.0, nr, rcu)
     }
 }

@@ -47,7 +47,7 @@ use kernel::{
     sync::rcu, //
 };
 use layout::{HostPid, Vpid};
-use namespace::{Base, View};
+use namespace::{Base, Pid, View};
 
 module! {
     type: PidSpace,
@@ -75,7 +75,7 @@ impl kernel::Module for PidSpace {
 ///
 /// `view` is the view of a container, and `vnr` comes from its idr, below its `pid_max`.
 #[export]
-pub unsafe extern "C" fn pidspace_nr(view: *const bindings::pid_namespace, vnr: c_int) -> c_int {
+pub unsafe extern "C" fn pidspace_view_nr(view: *const bindings::pid_namespace, vnr: c_int) -> c_int {
     // SAFETY: By the requirements `view` is valid during the call.
     let view = View::of(unsafe { PidNamespace::from_ptr(view) });
     match (view.and_then(View::container), Vpid::new(vnr)) {
@@ -97,10 +97,10 @@ pub unsafe extern "C" fn pidspace_find_pid(
     base: *mut bindings::pid_namespace,
 ) -> *mut bindings::pid {
     // SAFETY: By the requirements `base` is valid during the call.
-    match Base::of(unsafe { PidNamespace::from_ptr(base) }) {
-        Some(base) => lookup::find_pid(nr, base, &rcu::read_lock()),
-        None => core::ptr::null_mut(),
-    }
+    let base = Base::of(unsafe { PidNamespace::from_ptr(base) });
+    let guard = rcu::read_lock();
+    let pid = base.and_then(|base| lookup::find_pid(nr, base, &guard));
+    pid.map_or(core::ptr::null_mut(), Pid::as_ptr)
 }
 
 /// Finds the first pid whose number in `ns` is at least `nr`.
@@ -114,7 +114,8 @@ pub unsafe extern "C" fn pidspace_find_ge_pid(
     ns: *mut bindings::pid_namespace,
 ) -> *mut bindings::pid {
     // SAFETY: By the requirements `ns` is valid during the call.
-    lookup::find_ge_pid(nr, unsafe { PidNamespace::from_ptr(ns) }, &rcu::read_lock())
+    let ns = unsafe { PidNamespace::from_ptr(ns) };
+    lookup::find_ge_pid(nr, ns, &rcu::read_lock()).map_or(core::ptr::null_mut(), Pid::as_ptr)
 }
 
 /// Calls `f` with the view that `ns` is, its container, and the directory they are in.

@@ -10,11 +10,10 @@ use super::{
     namespace::{Base, View},
 };
 use kernel::{
-    fs::file::flags::O_APPEND,
     iov::IovIterSource,
     pid_namespace::PidNamespace,
     prelude::*,
-    procfs::{Entry, OpenFile, Registration},
+    procfs::{Entry, OpenFile, Place, Registration},
     seq_file::SeqFile,
     seq_print,
     sync::{atomic::Relaxed, rcu},
@@ -45,7 +44,7 @@ impl Entry for ContainerFile {
         Ok(())
     }
 
-    fn write(file: &OpenFile, data: &mut IovIterSource<'_>, pos: i64) -> Result<usize> {
+    fn write(file: &OpenFile, data: &mut IovIterSource<'_>, place: Place) -> Result<usize> {
         // A name, a newline, and one byte to see that there is more.
         let mut line = [0u8; Name::MAX + 2];
         let count = data.len();
@@ -59,11 +58,11 @@ impl Entry for ContainerFile {
         // has had its effect: the second continues it, if that was right before. The word has
         // where that would be.
         let end = file.word().xchg(0, Relaxed);
-        if end != 0 && pos == end as i64 && line == b"\n" {
+        if end != 0 && place.pos == end as i64 && line == b"\n" {
             return Ok(count);
         }
 
-        if pos != 0 {
+        if place.pos != 0 {
             return Err(EINVAL);
         }
         let name = Name::parse(line).map_err(|e| match e {
@@ -74,7 +73,7 @@ impl Entry for ContainerFile {
             return Err(EINVAL);
         }
 
-        if file.file().flags() & O_APPEND != 0 {
+        if place.append {
             join(name, file.file())?;
         } else {
             create(name, file.file())?;

@@ -69,13 +69,21 @@ pub trait Entry: 'static {
     /// Called in process context.
     fn show(file: &OpenFile, m: &SeqFile, row: u64) -> Result;
 
-    /// Takes `data`, all that one system call writes to `file` at `pos`, and returns how many
-    /// bytes of it.
+    /// Takes `data`, all that one system call writes to `file`, and returns how many bytes of it.
     ///
     /// Called in process context. A file without this can not be written, whatever its mode.
-    fn write(_file: &OpenFile, _data: &mut IovIterSource<'_>, _pos: i64) -> Result<usize> {
+    fn write(_file: &OpenFile, _data: &mut IovIterSource<'_>, _place: Place) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+}
+
+/// Where a system call writes.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// The position.
+    pub pos: i64,
+    /// The data is to be appended: the file is open with `O_APPEND`, or the call has `RWF_APPEND`.
+    pub append: bool,
 }
 
 /// A file that [`Registration`] made, opened.
@@ -113,8 +121,9 @@ impl OpenFile {
     /// the file is in.
     pub fn viewer(&self) -> &PidNamespace {
         // SAFETY: The file is in procfs by the invariant, and keeps the superblock and with it the
-        // namespace that it was mounted for; where it is that of the current task instead, this
-        // task does not leave it while it is in a system call on this file.
+        // namespace that it was mounted for. Where it is that of the current task instead, the
+        // task keeps it: should it move into a container, that holds a reference on the namespace
+        // that it was in.
         unsafe {
             let inode = (*(*self.0.get()).file).f_inode;
             PidNamespace::from_ptr(bindings::proc_pid_ns((*inode).i_sb))
@@ -222,6 +231,10 @@ impl<T: Entry> Vtable<T> {
         let find = || {
             let row = T::seek(file, u64::try_from(*pos).ok()?)?;
             let iterator = usize::try_from(row).ok()?.checked_add(1)?;
+            // What is above is an error for seq_file.
+            if iterator > usize::MAX - bindings::MAX_ERRNO as usize {
+                return None;
+            }
             Some((i64::try_from(row).ok()?, iterator as *mut c_void))
         };
         match find() {
@@ -287,9 +300,13 @@ impl<T: Entry> Vtable<T> {
                     IovIterSource::from_raw(iter),
                 )
             };
-            // SAFETY: The position of an `iocb` is that of the call that this runs in.
-            let pos = unsafe { &mut (*iocb).ki_pos };
-            let count = T::write(file, iter, *pos)?;
+            // SAFETY: An `iocb` is that of the call that this runs in.
+            let (pos, flags) = unsafe { (&mut (*iocb).ki_pos, (*iocb).ki_flags) };
+            let place = Place {
+                pos: *pos,
+                append: flags & bindings::IOCB_APPEND != 0,
+            };
+            let count = T::write(file, iter, place)?;
             *pos = pos.saturating_add(count as i64);
             Ok(count as isize)
         })
