@@ -18,11 +18,7 @@ pub(crate) fn find_pid<'a>(nr: i32, base: &Base, rcu: &'a rcu::Guard) -> Option<
 }
 
 /// Finds the first pid whose number in `ns` is at least `nr`.
-pub(crate) fn find_ge_pid<'a>(
-    nr: i32,
-    ns: &PidNamespace,
-    rcu: &'a rcu::Guard,
-) -> Option<Pid<'a>> {
+pub(crate) fn find_ge_pid<'a>(nr: i32, ns: &PidNamespace, rcu: &'a rcu::Guard) -> Option<Pid<'a>> {
     match View::of(ns) {
         Some(view) => find_ge_in_view(nr, view, rcu),
         None => find_ge_in_base(nr, Base::of(ns)?, rcu),

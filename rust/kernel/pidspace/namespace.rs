@@ -7,6 +7,7 @@
 //! one and another in the other.
 
 use super::{container::Container, directory::Directory, layout::Vpid};
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
@@ -21,7 +22,6 @@ use kernel::{
     },
     types::ForeignOwnable,
 };
-use core::{marker::PhantomData, ptr::NonNull};
 
 /// The view of a container.
 #[repr(transparent)]

@@ -75,7 +75,10 @@ impl kernel::Module for PidSpace {
 ///
 /// `view` is the view of a container, and `vnr` comes from its idr, below its `pid_max`.
 #[export]
-pub unsafe extern "C" fn pidspace_view_nr(view: *const bindings::pid_namespace, vnr: c_int) -> c_int {
+pub unsafe extern "C" fn pidspace_view_nr(
+    view: *const bindings::pid_namespace,
+    vnr: c_int,
+) -> c_int {
     // SAFETY: By the requirements `view` is valid during the call.
     let view = View::of(unsafe { PidNamespace::from_ptr(view) });
     match (view.and_then(View::container), Vpid::new(vnr)) {
