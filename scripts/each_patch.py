@@ -3,8 +3,7 @@
 compile what it touches, with W=1, by clang and by gcc.
 
 Of a touched header up to eight files that see it are compiled, of a touched Rust file
-of the kernel crate or the core that crate, also by clippy, and the file is looked at by
-rustfmt. What comes before the core of the series is tried with allmodconfig, without
+of the kernel crate or the core that crate, and the file is looked at by rustfmt. What comes before the core of the series is tried with allmodconfig, without
 Rust; what follows with ci/config/base.config, CONFIG_PIDSPACE switched on (clang) and
 off (both), and after each of these the kernel of ci/config/step.config is built and
 booted, switched on, with the one job that every kernel can do. After the switch a patch
@@ -163,7 +162,7 @@ class Build:
         """Compile targets, whether they are there or not."""
         for target in targets:
             (self.out / target).unlink(missing_ok=True)
-        done = self.make("-k", *targets, *(["CLIPPY=1"] if self.kind == "on" else []))
+        done = self.make("-k", *targets)
         said = kbuild.failures(done.stdout)
         failed = {t: said.get(t, "not built by this configuration") for t in targets if not (self.out / t).exists()}
         return Result(done.stdout, failed, warnings(done.stdout))
