@@ -8,6 +8,7 @@ one; `arrive` restores from there, in another boot.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -296,7 +297,9 @@ def conflict(before: Report, takers: dict[int, subprocess.Popen[bytes]], other: 
     if check("criu restore where they are free", (True, ""), (ok, errors)):
         check("the threads, in /proc", pids_of(before), tree.tids())
         for pid in tree.seen():
-            os.kill(pid, signal.SIGKILL)
+            # Some end with others of them.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class Joined(Container):
